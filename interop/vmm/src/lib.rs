@@ -1,0 +1,1 @@
+//! A small KVM VMM whose only disk and network card are VMBus devices.

@@ -1,0 +1,3 @@
+//! Network over VMBus: NVSP and RNDIS wire formats, guest adapter and host NIC.
+#![no_std]
+#![forbid(unsafe_code)]

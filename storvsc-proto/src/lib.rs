@@ -1,0 +1,3 @@
+//! SCSI over VMBus: wire formats, guest adapter and host target.
+#![no_std]
+#![forbid(unsafe_code)]

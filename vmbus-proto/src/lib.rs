@@ -1,0 +1,3 @@
+//! VMBus channel messages and the connection engines of guest and host.
+#![no_std]
+#![forbid(unsafe_code)]
