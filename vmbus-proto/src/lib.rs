@@ -1,3 +1,8 @@
 //! VMBus channel messages and the connection engines of guest and host.
 #![no_std]
 #![forbid(unsafe_code)]
+
+pub mod wire;
+
+pub use hvcall;
+pub use vmbus_ringbuf as ringbuf;
