@@ -1,0 +1,195 @@
+//! A ring whose pages lie anywhere.
+
+use core::cell::Cell;
+use core::marker::PhantomData;
+
+use super::{Control, LayoutError, PagePtr, copy, data_len, halves};
+use crate::memory::RingMem;
+use crate::pair::Halves;
+use crate::wire::{ControlWord, PAGE_BYTES, PAGE_SIZE};
+
+/// A ring in pages of its own each, as a GPADL lists them: the control page, then the data pages.
+///
+/// `P` lends the pointers: a `Box<[PagePtr]>` where there is an allocator, a `&[PagePtr]` where there is none, an
+/// `Arc<[PagePtr]>` for both rings of a channel.
+#[derive(Debug)]
+pub struct PageListRing<P> {
+    control: Control,
+    pages: P,
+    /// Where in `pages` the data starts.
+    first: usize,
+    len: u32,
+    /// Two threads must not copy into the same bytes: a ring's end is one thread's at a time.
+    _not_sync: PhantomData<Cell<()>>,
+}
+
+impl<P: AsRef<[PagePtr]>> PageListRing<P> {
+    /// A ring in `pages`: the control page, then the data pages.
+    ///
+    /// # Errors
+    ///
+    /// A page that is not aligned to 4096, or not two pages at least.
+    ///
+    /// # Safety
+    ///
+    /// For as long as the value lives:
+    ///
+    /// - `pages` always lends the same pointers.
+    /// - Each is valid for reads and writes of 4096 bytes.
+    /// - In this program, nothing accesses these bytes but values of this module's types, of which one is used to send and
+    ///   one to receive; and no slice that is passed to their methods overlaps them. What is not this program, such
+    ///   as a guest or another process, may do as it likes.
+    ///
+    /// A page may be listed several times, as a hostile guest can: that ring just garbles its data.
+    pub unsafe fn new(pages: P) -> Result<Self, LayoutError> {
+        let count = pages.as_ref().len();
+        // SAFETY: the caller's promise.
+        unsafe { Self::part(pages, 0, count) }
+    }
+
+    /// Both rings of a channel in `pages`, the second from page `downstream` on.
+    ///
+    /// # Errors
+    ///
+    /// A page that is not aligned to 4096, or `downstream` does not leave two pages at least on either side.
+    ///
+    /// # Safety
+    ///
+    /// As for [`new`](Self::new), with all of `pages`, which clones lend alike.
+    pub unsafe fn pair(pages: P, downstream: u32) -> Result<Halves<Self>, LayoutError>
+    where
+        P: Clone,
+    {
+        let (first, second) = halves(pages.as_ref().len(), downstream)?;
+        // SAFETY: the caller's promise.
+        unsafe {
+            Ok(Halves {
+                to_host: Self::part(pages.clone(), 0, first)?,
+                to_guest: Self::part(pages, first, second)?,
+            })
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`new`](Self::new), with the `count` pages from `start` on.
+    unsafe fn part(pages: P, start: usize, count: usize) -> Result<Self, LayoutError> {
+        let part = pages.as_ref().get(start..).and_then(|pages| pages.get(..count));
+        let Some((control, data)) = part.and_then(<[PagePtr]>::split_first) else {
+            return Err(LayoutError::DataLen { len: 0 });
+        };
+        // SAFETY: the caller's promise covers the control page.
+        let control = unsafe { Control::new(*control) }?;
+        for page in data {
+            page.aligned(PAGE_SIZE)?;
+        }
+        let len = data_len(data.len().saturating_mul(PAGE_SIZE))?;
+        Ok(Self {
+            control,
+            pages,
+            first: start.wrapping_add(1),
+            len,
+            _not_sync: PhantomData,
+        })
+    }
+
+    /// The data page that holds `offset`, at `offset`; and how many bytes of it follow.
+    #[inline]
+    fn page(&self, offset: u32) -> Option<(*mut u8, usize)> {
+        if offset >= self.len {
+            return None;
+        }
+        let in_page = offset as usize & (PAGE_SIZE - 1);
+        let index = self.first.wrapping_add(offset as usize / PAGE_SIZE);
+        let page = self.pages.as_ref().get(index)?;
+        // SAFETY: `in_page` is below the page's 4096 bytes.
+        let at = unsafe { page.get().as_ptr().add(in_page) };
+        Some((at, PAGE_SIZE.wrapping_sub(in_page)))
+    }
+
+    /// Calls `copy` with each piece of `len` bytes from `offset` on: where it lies in a page, and where and how long it
+    /// is in the caller's buffer.
+    #[inline]
+    fn pieces(&self, offset: u32, len: usize, mut copy: impl FnMut(*mut u8, usize, usize)) {
+        // In range, but for a caller that keeps to no contract.
+        let mut at = if offset < self.len {
+            offset
+        } else {
+            offset.checked_rem(self.len).unwrap_or(0)
+        };
+        let mut done = 0usize;
+        while done < len {
+            let Some((page, rest)) = self.page(at) else { return };
+            let piece = len.wrapping_sub(done).min(rest);
+            copy(page, done, piece);
+            done = done.wrapping_add(piece);
+            // A piece that does not end the loop ends its page.
+            let next = (at | (PAGE_BYTES - 1)).wrapping_add(1);
+            at = if next >= self.len { 0 } else { next };
+        }
+    }
+}
+
+impl<P: AsRef<[PagePtr]>> RingMem for PageListRing<P> {
+    #[inline]
+    fn data_len(&self) -> u32 {
+        self.len
+    }
+
+    #[inline]
+    fn load(&self, word: ControlWord) -> u32 {
+        self.control.load(word)
+    }
+
+    #[inline]
+    fn store(&self, word: ControlWord, value: u32) {
+        self.control.store(word, value);
+    }
+
+    #[inline]
+    fn fence(&self) {
+        Control::fence();
+    }
+
+    #[inline]
+    fn read(&self, offset: u32, dst: &mut [u8]) {
+        self.pieces(offset, dst.len(), |src, at, len| {
+            if let Some(dst) = dst.get_mut(at..).and_then(|dst| dst.get_mut(..len)) {
+                // SAFETY: the piece lies in its page.
+                unsafe { copy::read(src, dst) }
+            }
+        });
+    }
+
+    #[inline]
+    fn write(&self, offset: u32, src: &[u8]) {
+        self.pieces(offset, src.len(), |dst, at, len| {
+            if let Some(src) = src.get(at..).and_then(|src| src.get(..len)) {
+                // SAFETY: the piece lies in its page.
+                unsafe { copy::write(dst, src) }
+            }
+        });
+    }
+
+    #[inline]
+    fn read_word(&self, offset: u32) -> u64 {
+        match self.page(offset) {
+            // SAFETY: pages are aligned to 4096, so 8 bytes at a multiple of 8 lie in one.
+            Some((src, _)) if offset.is_multiple_of(8) => unsafe { copy::read_word(src) },
+            _ => {
+                let mut bytes = [0; 8];
+                self.read(offset, &mut bytes);
+                u64::from_le_bytes(bytes)
+            }
+        }
+    }
+
+    #[inline]
+    fn write_word(&self, offset: u32, value: u64) {
+        match self.page(offset) {
+            // SAFETY: pages are aligned to 4096, so 8 bytes at a multiple of 8 lie in one.
+            Some((dst, _)) if offset.is_multiple_of(8) => unsafe { copy::write_word(dst, value) },
+            _ => self.write(offset, &value.to_le_bytes()),
+        }
+    }
+}

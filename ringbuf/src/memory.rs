@@ -1,0 +1,133 @@
+//! What the ring needs of memory.
+
+use crate::fault::OutOfBounds;
+use crate::wire::ControlWord;
+
+/// Memory of one ring: a control page and a data area, shared with a peer that may change any byte at any time.
+///
+/// The ready-made ones are in [`mem`](crate::mem). An implementation of one's own has to keep this contract, or packets
+/// and wake-ups get lost; nothing that it returns can make an end panic, loop or touch other memory.
+///
+/// - [`load`](Self::load) acquires and [`store`](Self::store) releases, each one single access: data that was
+///   [written](Self::write) before an index was stored is seen by who loaded that index and reads then.
+/// - [`fence`](Self::fence) orders everything before it against everything after it, a store before a load included.
+/// - What is read is copied out, once. No access yields a reference into the memory.
+pub trait RingMem {
+    /// Bytes of the data area: a multiple of 8, in practice of 4096. Always the same.
+    fn data_len(&self) -> u32;
+
+    /// Loads a word of the control page (acquire).
+    fn load(&self, word: ControlWord) -> u32;
+
+    /// Stores a word of the control page (release).
+    fn store(&self, word: ControlWord, value: u32);
+
+    /// A full barrier.
+    fn fence(&self);
+
+    /// Copies out of the data area, from `offset` on, going on at its start where its end is reached.
+    fn read(&self, offset: u32, dst: &mut [u8]);
+
+    /// Copies into the data area, from `offset` on, going on at its start where its end is reached.
+    fn write(&self, offset: u32, src: &[u8]);
+
+    /// Stores a word of the control page and passes a full barrier. To be overridden where one instruction does both.
+    #[inline]
+    fn store_fence(&self, word: ControlWord, value: u32) {
+        self.store(word, value);
+        self.fence();
+    }
+
+    /// Reads 8 little-endian bytes at a multiple of 8.
+    #[inline]
+    fn read_word(&self, offset: u32) -> u64 {
+        let mut bytes = [0; 8];
+        self.read(offset, &mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
+    /// Writes 8 little-endian bytes at a multiple of 8.
+    #[inline]
+    fn write_word(&self, offset: u32, value: u64) {
+        self.write(offset, &value.to_le_bytes());
+    }
+}
+
+impl<M: RingMem + ?Sized> RingMem for &M {
+    #[inline]
+    fn data_len(&self) -> u32 {
+        (**self).data_len()
+    }
+    #[inline]
+    fn load(&self, word: ControlWord) -> u32 {
+        (**self).load(word)
+    }
+    #[inline]
+    fn store(&self, word: ControlWord, value: u32) {
+        (**self).store(word, value);
+    }
+    #[inline]
+    fn fence(&self) {
+        (**self).fence();
+    }
+    #[inline]
+    fn read(&self, offset: u32, dst: &mut [u8]) {
+        (**self).read(offset, dst);
+    }
+    #[inline]
+    fn write(&self, offset: u32, src: &[u8]) {
+        (**self).write(offset, src);
+    }
+    #[inline]
+    fn store_fence(&self, word: ControlWord, value: u32) {
+        (**self).store_fence(word, value);
+    }
+    #[inline]
+    fn read_word(&self, offset: u32) -> u64 {
+        (**self).read_word(offset)
+    }
+    #[inline]
+    fn write_word(&self, offset: u32, value: u64) {
+        (**self).write_word(offset, value);
+    }
+}
+
+/// A region shared with the peer, as a GPADL that is mapped: netvsc's receive and send buffers.
+///
+/// There is no order between accesses of the two ends but what the ring gives: fill the region, then publish the packet
+/// that names it.
+pub trait SharedMem {
+    /// Bytes of the region. Always the same.
+    fn len(&self) -> usize;
+
+    /// Copies out of the region, each byte once.
+    ///
+    /// # Errors
+    ///
+    /// The access goes beyond the end; nothing was copied.
+    fn read(&self, offset: usize, dst: &mut [u8]) -> Result<(), OutOfBounds>;
+
+    /// Copies into the region.
+    ///
+    /// # Errors
+    ///
+    /// The access goes beyond the end; nothing was copied.
+    fn write(&self, offset: usize, src: &[u8]) -> Result<(), OutOfBounds>;
+
+    /// Whether the region has no bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<S: SharedMem + ?Sized> SharedMem for &S {
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+    fn read(&self, offset: usize, dst: &mut [u8]) -> Result<(), OutOfBounds> {
+        (**self).read(offset, dst)
+    }
+    fn write(&self, offset: usize, src: &[u8]) -> Result<(), OutOfBounds> {
+        (**self).write(offset, src)
+    }
+}
