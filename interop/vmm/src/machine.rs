@@ -1,0 +1,225 @@
+//! A machine: made from a configuration, run to its end.
+
+use crate::boot::{self, Boot};
+use crate::error::{Error, Result, host, kvm};
+use crate::memory::{self, Ram};
+use crate::ports::Ports;
+use crate::serial::Serial;
+use crate::synic::Synic;
+use crate::vcpu::Vcpu;
+use crate::{layout, registers, sys};
+use kvm_bindings::{KVM_CAP_HYPERV_EVENTFD, KVM_CAP_HYPERV_SYNIC2, KVM_CAP_HYPERV_VP_INDEX};
+use kvm_ioctls::{Kvm, VmFd};
+use std::fmt;
+use std::io;
+use std::os::raw::{c_int, c_void};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
+
+/// What a machine is made from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What it boots.
+    pub boot: Boot,
+    /// Its vCPUs, 1 to 8.
+    pub cpus: u8,
+    /// Its memory in MiB.
+    pub memory_mib: u64,
+}
+
+/// How a machine's life ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// The guest powered the machine off.
+    PowerOff,
+    /// The guest reset the machine. A boot without firmware cannot be repeated from inside, so that the machine ends.
+    Reset,
+    /// The guest told its host that it crashed: Hyper-V's five crash parameters.
+    Crash([u64; 5]),
+    /// The guest's processor gave up.
+    TripleFault,
+    /// The person at the console pulled the plug.
+    Quit,
+    /// The VMM or KVM failed.
+    Failed(String),
+}
+
+impl Ending {
+    /// The exit status of the process.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::PowerOff => 0,
+            Self::Failed(_) => 1,
+            // 2 is for a machine that could not start.
+            Self::Reset => 3,
+            Self::Crash(_) | Self::TripleFault => 4,
+            Self::Quit => 5,
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PowerOff => write!(f, "the guest powered the machine off"),
+            Self::Reset => write!(f, "the guest reset the machine"),
+            Self::Crash(parameters) => write!(f, "the guest crashed, parameters {parameters:#x?}"),
+            Self::TripleFault => write!(f, "the guest's processor gave up (triple fault)"),
+            Self::Quit => write!(f, "quit at the console"),
+            Self::Failed(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+/// What the threads of one machine share.
+#[derive(Debug)]
+pub struct Partition {
+    /// The guest's memory.
+    pub ram: &'static Ram,
+    /// The machine's ports.
+    pub ports: Ports,
+    /// The synthetic interrupt controllers.
+    pub synic: Synic,
+    /// Set when the machine has ended; the vCPUs' threads leave then.
+    pub ended: AtomicBool,
+}
+
+impl Partition {
+    /// A hypercall that KVM left to user space; returns its result.
+    pub fn hypercall(&self, _vp: u8, _control: u64, _parameters: [u64; 2]) -> u64 {
+        0x12
+    }
+}
+
+/// A machine that is ready to run.
+#[derive(Debug)]
+pub struct Machine {
+    partition: Arc<Partition>,
+    serial: Arc<Serial>,
+    vcpus: Vec<Vcpu>,
+    vm: VmFd,
+    endings: (Sender<Ending>, Receiver<Ending>),
+}
+
+impl Machine {
+    /// Makes a machine whose console writes to `output`.
+    ///
+    /// # Errors
+    /// What keeps it from starting, in one line for the person who started it.
+    pub fn new(config: &Config, output: Box<dyn io::Write + Send>) -> Result<Self> {
+        let kvm_fd = open_kvm()?;
+        // A process has one machine, and threads of all kinds look into its memory: it stays for as long as the process.
+        let ram: &'static Ram = Box::leak(Box::new(memory::allocate(config.memory_mib)?));
+        let entry = boot::load(&config.boot, ram, config.memory_mib, config.cpus)?;
+        let vm = kvm_fd.create_vm().map_err(kvm("make a virtual machine"))?;
+        vm.set_tss_address(layout::KVM_TSS)
+            .map_err(kvm("place its task state"))?;
+        vm.create_irq_chip()
+            .map_err(kvm("make the interrupt controllers"))?;
+        sys::map_memory(&vm, ram)?;
+        let vcpus = (0..config.cpus)
+            .map(|index| Vcpu::new(&kvm_fd, &vm, index, config.cpus))
+            .collect::<Result<Vec<_>>>()?;
+        if let Some(first) = vcpus.first() {
+            registers::set_boot_state(first.fd(), ram, entry)?;
+        }
+        let synic = Synic::new(&vm, config.cpus)?;
+        let serial = Arc::new(Serial::new(output)?);
+        vm.register_irqfd(serial.interrupt(), layout::SERIAL_IRQ)
+            .map_err(kvm("connect the console"))?;
+        let ports = Ports::new(Arc::clone(&serial));
+        let partition = Partition {
+            ram,
+            ports,
+            synic,
+            ended: AtomicBool::new(false),
+        };
+        Ok(Self {
+            partition: Arc::new(partition),
+            serial,
+            vcpus,
+            vm,
+            endings: mpsc::channel(),
+        })
+    }
+
+    /// The console, to be fed with input.
+    pub fn serial(&self) -> Arc<Serial> {
+        Arc::clone(&self.serial)
+    }
+
+    /// A sender by which the machine can be ended from outside.
+    pub fn ender(&self) -> Sender<Ending> {
+        self.endings.0.clone()
+    }
+
+    /// Runs the machine to its end.
+    ///
+    /// # Errors
+    /// A thread cannot be made.
+    pub fn run(self) -> Result<Ending> {
+        register_signal_handler(SIGRTMIN(), wake).map_err(host("signal handler"))?;
+        let (sender, receiver) = self.endings;
+        let mut threads = Vec::new();
+        for (index, vcpu) in self.vcpus.into_iter().enumerate() {
+            let partition = Arc::clone(&self.partition);
+            let sender = sender.clone();
+            let body = move || {
+                if let Some(ending) = vcpu.run(&partition) {
+                    // Fails when the machine has ended already.
+                    let _late = sender.send(ending);
+                }
+            };
+            let thread = thread::Builder::new().name(format!("vcpu{index}")).spawn(body);
+            threads.push(thread.map_err(host("thread"))?);
+        }
+        drop(sender);
+        let ending = receiver
+            .recv()
+            .unwrap_or_else(|_| Ending::Failed("every vCPU's thread is gone".into()));
+        self.partition.ended.store(true, Ordering::Release);
+        join(threads);
+        drop(self.vm);
+        Ok(ending)
+    }
+}
+
+/// Does nothing; that a signal arrives is what makes `KVM_RUN` return.
+extern "C" fn wake(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {}
+
+/// Waits for the vCPUs' threads. A signal that comes just before its thread enters the guest is lost, so that it is sent again.
+fn join(threads: Vec<JoinHandle<()>>) {
+    for thread in threads {
+        while !thread.is_finished() {
+            // Fails when the thread has just ended.
+            let _ended = thread.kill(SIGRTMIN());
+            thread::sleep(Duration::from_millis(1));
+        }
+        // A panic has been reported by then.
+        let _panicked = thread.join();
+    }
+}
+
+fn open_kvm() -> Result<Kvm> {
+    let kvm_fd = Kvm::new().map_err(|error| match error.errno() {
+        libc::ENOENT | libc::ENXIO | libc::ENODEV => Error::NoKvm,
+        libc::EACCES | libc::EPERM => Error::NoRightToKvm,
+        _ => Error::BadKvm(error.into()),
+    })?;
+    let needed = [
+        (KVM_CAP_HYPERV_SYNIC2, "SynIC"),
+        (KVM_CAP_HYPERV_VP_INDEX, "VP index"),
+        (KVM_CAP_HYPERV_EVENTFD, "signal-event"),
+    ];
+    for (capability, what) in needed {
+        if kvm_fd.check_extension_raw(capability.into()) <= 0 {
+            return Err(Error::NoHyperv { what });
+        }
+    }
+    Ok(kvm_fd)
+}

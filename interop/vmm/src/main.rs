@@ -1,0 +1,35 @@
+//! `vmm`: boots a Linux kernel on a machine whose only disk and network card are VMBus devices.
+
+mod cli;
+
+use clap::Parser;
+use std::process::ExitCode;
+use vmm::machine::{Ending, Machine};
+
+/// The machine could not start: its configuration, a file or the host is at fault.
+const CANNOT_START: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_max_level(arguments.log)
+        .with_writer(std::io::stderr)
+        .init();
+    match run(&arguments) {
+        Ok(ending) => {
+            if ending != Ending::PowerOff {
+                eprintln!("vmm: {ending}");
+            }
+            ExitCode::from(ending.status())
+        }
+        Err(error) => {
+            eprintln!("vmm: {error:#}");
+            ExitCode::from(CANNOT_START)
+        }
+    }
+}
+
+fn run(arguments: &cli::Arguments) -> anyhow::Result<Ending> {
+    let machine = Machine::new(&arguments.config(), Box::new(std::io::stdout()))?;
+    Ok(machine.run()?)
+}
