@@ -1,1 +1,49 @@
-fn main() {}
+//! The project's tasks, run as `cargo xtask TASK`: the same on a developer's machine and in CI.
+
+mod cli;
+mod command;
+mod linux;
+mod progress;
+mod suite;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// What a user gave, or a machine lacks, makes the task impossible: one line that names it and what to do.
+///
+/// Ends the program with status 2, as a misuse of the command line does; anything else that fails ends it with 1.
+#[derive(Debug)]
+struct BadInput(String);
+
+/// Such an error, in one line.
+pub(crate) fn bad_input(message: impl Into<String>) -> anyhow::Error {
+    anyhow::Error::new(BadInput(message.into()))
+}
+
+impl std::fmt::Display for BadInput {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadInput {}
+
+fn main() -> ExitCode {
+    let result = match cli::Task::parse() {
+        cli::Task::Linux(options) => linux::run(&options),
+        cli::Task::Test(options) => suite::run(&options),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            if error.is::<BadInput>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

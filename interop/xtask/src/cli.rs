@@ -1,0 +1,146 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, ValueEnum};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    about,
+    disable_help_subcommand = true
+)]
+pub(crate) enum Task {
+    /// Boot an unmodified Linux kernel on the VMM and check its disks and network
+    ///
+    /// Boots a distribution's own kernel on interop/vmm, whose only disks and network card are served by this
+    /// project's crates, and runs a list of checks inside the guest and, where a disk is concerned, again on
+    /// the image from outside. On a Debian machine, as root, everything needed is installed; elsewhere the
+    /// task says what is missing.
+    ///
+    /// Where /dev/kvm emulates Hyper-V's SynIC the VMM runs on it directly. Where it does not, or is absent,
+    /// the VMM runs inside a QEMU that emulates a machine with nested virtualization: slower, but the same.
+    #[command(after_help = LINUX_EXAMPLES)]
+    Linux(LinuxOptions),
+
+    /// Run everything that is tested: format, lints, unit tests, documentation, the Linux boots
+    ///
+    /// With CI=true in the environment a missing prerequisite that cannot be installed is a failure; without
+    /// it, that step is skipped and named.
+    Test(TestOptions),
+}
+
+const LINUX_EXAMPLES: &str = "\
+Examples:
+  cargo xtask linux                                  every check, on Debian's newest cloud kernel
+  cargo xtask linux --cpus 1 --report report.json    on one vCPU, with a report to keep
+  cargo xtask linux --run 'ethtool -i eth0; ip addr' one command in the guest, with its exit status
+  cargo xtask linux --trace trace.txt --pcap nic.pcap
+  cargo xtask linux --kernel linux-image-6.12.57-amd64.deb
+
+Exit status: 0 when every check holds (or, with --run, the command's own), 1 when a check fails, 2 when the
+task cannot start: a missing prerequisite or an argument that is no good.";
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LinuxOptions {
+    /// Boot this kernel instead of Debian's newest cloud kernel
+    ///
+    /// One of: a Debian kernel package (linux-image-*.deb); a directory that holds one, unpacked
+    /// (boot/vmlinuz-* and lib/modules/*); a bzImage whose modules stand in ../lib/modules/RELEASE beside
+    /// it or in /lib/modules/RELEASE.
+    #[arg(long, value_name = "PACKAGE.deb|PATH")]
+    pub(crate) kernel: Option<PathBuf>,
+
+    /// Number of the guest's vCPUs
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) cpus: u8,
+
+    /// The guest's memory in MiB
+    #[arg(long, value_name = "MiB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(256..=16384))]
+    pub(crate) memory: u32,
+
+    /// Run this shell command in the guest, instead of the checks, and end with its exit status
+    ///
+    /// The root disk is mounted and the network configured by DHCP before it runs.
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) run: Option<String>,
+
+    /// Leave the disk images and logs of this run, and say where they are
+    #[arg(long)]
+    pub(crate) keep: bool,
+
+    /// Write every channel message and the first bytes of every packet, decoded, one line each
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+
+    /// Write the network card's frames as a packet capture
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+
+    /// Write the checks and figures as JSON
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// Where the VMM runs
+    #[arg(long, value_enum, default_value_t = Via::Auto)]
+    pub(crate) via: Via,
+
+    /// Give up when the guest has not ended after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub(crate) timeout: u64,
+
+    /// Show all of the kernel's own messages on the guest's console
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Via {
+    /// On /dev/kvm where it emulates SynIC, nested where it does not
+    Auto,
+    /// On this machine's /dev/kvm
+    Kvm,
+    /// In an emulated machine with nested virtualization
+    Nested,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TestOptions {
+    /// Only the steps whose name contains one of these words
+    #[arg(value_name = "STEP")]
+    pub(crate) only: Vec<String>,
+
+    /// Name the steps and end
+    #[arg(long)]
+    pub(crate) list: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Task::command().debug_assert();
+    }
+
+    #[test]
+    fn vcpus_are_bounded() {
+        for (given, good) in [
+            ("0", false),
+            ("1", true),
+            ("8", true),
+            ("9", false),
+            ("two", false),
+        ] {
+            assert_eq!(
+                Task::try_parse_from(["xtask", "linux", "--cpus", given]).is_ok(),
+                good,
+                "{given}"
+            );
+        }
+    }
+}

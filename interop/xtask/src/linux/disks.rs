@@ -1,0 +1,208 @@
+//! The disk images: how they are made, and what they must hold when the guest is done.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command;
+
+const MIB: u64 = 1 << 20;
+
+/// A disk of the guest's: an ext4 file system without partitions, in a sparse file.
+pub(crate) struct Disk {
+    /// What the checks call it.
+    pub(crate) name: &'static str,
+    mib: u64,
+    block_size: u32,
+    pub(crate) read_only: bool,
+    /// What the VMM is told beside the path.
+    options: &'static str,
+    pub(crate) image: PathBuf,
+    /// Bytes that the image took up when it was made.
+    taken: u64,
+    /// Hash of the image when it was made, where it must not change.
+    hash: Option<String>,
+}
+
+impl Disk {
+    fn new(folder: &Path, name: &'static str, mib: u64, options: &'static str) -> Self {
+        Self {
+            name,
+            mib,
+            block_size: if options.contains("bs=4096") { 4096 } else { 512 },
+            read_only: options.split(',').any(|option| option == "ro"),
+            options,
+            image: folder.join(format!("{name}.img")),
+            taken: 0,
+            hash: None,
+        }
+    }
+
+    /// The VMM's `--disk` for this disk at a path, which differs where the VMM runs in another machine.
+    pub(crate) fn argument(&self, path: &Path) -> OsString {
+        let mut argument = OsString::from(path);
+        if !self.options.is_empty() {
+            argument.push(",");
+            argument.push(self.options);
+        }
+        argument
+    }
+
+    fn make(&mut self, content: &Path) -> Result<()> {
+        // Blocks of the file system that are smaller than the disk's could not be written.
+        let block = self.block_size.max(1024).to_string();
+        command::output(
+            command::tool("mke2fs")
+                .args([
+                    "-q",
+                    "-F",
+                    "-t",
+                    "ext4",
+                    "-b",
+                    &block,
+                    "-L",
+                    &format!("interop-{}", self.name),
+                ])
+                .args(["-E", "root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0"])
+                .arg("-d")
+                .arg(content)
+                .arg(&self.image)
+                .arg(format!("{}m", self.mib)),
+        )?;
+        self.taken = self.taken_now()?;
+        self.hash = if self.read_only {
+            Some(hash_of(File::open(&self.image)?.into())?)
+        } else {
+            None
+        };
+        Ok(())
+    }
+
+    fn taken_now(&self) -> Result<u64> {
+        Ok(self.image.metadata()?.blocks() * 512)
+    }
+
+    /// Whether the file system is whole, as `e2fsck -fn` sees it; what it said where it is not.
+    pub(crate) fn file_system(&self) -> Result<(), String> {
+        let checked = command::tool("e2fsck")
+            .arg("-fn")
+            .arg(&self.image)
+            .output()
+            .map_err(|error| error.to_string())?;
+        if checked.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+        Err(format!(
+            "e2fsck -fn: {}",
+            said.lines().collect::<Vec<_>>().join("; ")
+        ))
+    }
+
+    /// The hash of a file in the image.
+    pub(crate) fn hash_of_file(&self, path: &str) -> Result<String> {
+        let mut reader = command::tool("debugfs")
+            .arg("-R")
+            .arg(format!("cat {path}"))
+            .arg(&self.image)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let content = reader.stdout.take().context("debugfs has an output")?;
+        let hash = hash_of(content.into());
+        reader.wait()?;
+        hash
+    }
+
+    /// Bytes that the image takes up beyond what it took when it was made.
+    pub(crate) fn growth(&self) -> Result<u64> {
+        Ok(self.taken_now()?.saturating_sub(self.taken))
+    }
+
+    /// Whether an image that nobody may write still is what it was.
+    pub(crate) fn is_unchanged(&self) -> Result<bool> {
+        let now = hash_of(File::open(&self.image)?.into())?;
+        Ok(self.hash.as_ref().is_none_or(|then| *then == now))
+    }
+}
+
+/// Makes the guest's disks: the root file system as filled by the caller, a second and a read-only LUN of the same
+/// controller, and one on a controller of its own with large blocks.
+pub(crate) fn make(folder: &Path, fill_root: impl FnOnce(&Path) -> Result<()>) -> Result<Vec<Disk>> {
+    let content = tempfile::tempdir_in(folder)?;
+    let empty = content.path().join("empty");
+    let locked = content.path().join("locked");
+    let root = content.path().join("root");
+    for folder in [&empty, &locked, &root] {
+        fs::create_dir(folder)?;
+    }
+    fill_root(&root)?;
+    fill_locked(&locked)?;
+
+    let mut disks = vec![
+        Disk::new(folder, "root", 256, "lun=0"),
+        Disk::new(folder, "data", 128, "lun=1"),
+        Disk::new(folder, "locked", 16, "ro,lun=2"),
+        Disk::new(folder, "second", 64, "controller=1,bs=4096"),
+    ];
+    for disk in &mut disks {
+        let content = match disk.name {
+            "root" => &root,
+            "locked" => &locked,
+            _ => &empty,
+        };
+        disk.make(content)
+            .with_context(|| format!("cannot make the image of the disk {}", disk.name))?;
+    }
+    Ok(disks)
+}
+
+/// A file and its hash: what the guest must find on the read-only disk.
+fn fill_locked(folder: &Path) -> Result<()> {
+    let content: Vec<u8> = (0..MIB / 8).flat_map(u64::to_le_bytes).collect();
+    fs::write(folder.join("content"), content)?;
+    let hash = hash_of(File::open(folder.join("content"))?.into())?;
+    fs::write(folder.join("sums"), format!("{hash}  content\n"))?;
+    Ok(())
+}
+
+/// SHA-256 by the system's own tool, which is fast in any build of this one.
+fn hash_of(content: Stdio) -> Result<String> {
+    let said = command::text(command::tool("sha256sum").stdin(content))?;
+    match said.split_whitespace().next() {
+        Some(hash) if hash.len() == 64 => Ok(hash.into()),
+        _ => bail!("sha256sum said {said:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vmm_is_told_of_a_disk_with_its_options() {
+        let disk = Disk::new(Path::new("/run"), "locked", 16, "ro,lun=2");
+        assert!(disk.read_only);
+        assert_eq!(disk.argument(Path::new("/dev/vdc")), "/dev/vdc,ro,lun=2");
+        assert!(!Disk::new(Path::new("/run"), "root", 16, "").read_only);
+        assert_eq!(
+            Disk::new(Path::new("/run"), "root", 16, "").argument(Path::new("a")),
+            "a"
+        );
+    }
+
+    #[test]
+    fn hashes_are_those_of_sha_256() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("abc");
+        fs::write(&path, "abc").unwrap();
+        assert_eq!(
+            hash_of(File::open(path).unwrap().into()).unwrap(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! What runs in the guest: its initramfs and its root file system.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::{bad_input, command};
+
+use super::archive::Archive;
+use super::kernel::Kernel;
+use super::modules::{Module, Modules, Wanted, modules_dep};
+
+const INITRAMFS: &str = include_str!("../../guest/initramfs.sh");
+const INIT: &str = include_str!("../../guest/init.sh");
+const LIBRARY: &str = include_str!("../../guest/lib.sh");
+const UDHCPC: &str = include_str!("../../guest/udhcpc.sh");
+
+/// The checks in the order in which they run.
+const CHECKS: [(&str, &str); 7] = [
+    ("10-bus", include_str!("../../guest/checks/10-bus.sh")),
+    ("20-root", include_str!("../../guest/checks/20-root.sh")),
+    ("30-disks", include_str!("../../guest/checks/30-disks.sh")),
+    ("40-network", include_str!("../../guest/checks/40-network.sh")),
+    (
+        "60-subchannels",
+        include_str!("../../guest/checks/60-subchannels.sh"),
+    ),
+    ("70-reload", include_str!("../../guest/checks/70-reload.sh")),
+    ("90-dmesg", include_str!("../../guest/checks/90-dmesg.sh")),
+];
+
+/// What it takes to mount the root disk. ext4 as a module looks for its checksum by the name of an algorithm, which
+/// nobody would resolve in an initramfs.
+const ROOT_MODULES: [Wanted<'_>; 5] = [
+    Wanted::Needed("hv_vmbus"),
+    Wanted::Needed("hv_storvsc"),
+    Wanted::Needed("sd_mod"),
+    Wanted::IfThere("crc32c_generic"),
+    Wanted::Needed("ext4"),
+];
+
+/// What the root file system holds for modprobe. The bus is there too, as what the drivers depend on.
+const SYSTEM_MODULES: [Wanted<'_>; 3] = [
+    Wanted::Needed("hv_netvsc"),
+    Wanted::IfThere("hv_utils"),
+    Wanted::IfThere("sg"),
+];
+
+/// The machine's own static busybox, which is all the user space that the guests have.
+pub(crate) struct Busybox {
+    path: PathBuf,
+    applets: Vec<String>,
+}
+
+impl Busybox {
+    pub(crate) fn find() -> Result<Self> {
+        let path = command::find("busybox").ok_or_else(|| bad_input("missing on this machine: busybox"))?;
+        let applets = command::text(command::tool("busybox").arg("--list"))?;
+        Ok(Self {
+            path,
+            applets: applets.lines().map(Into::into).collect(),
+        })
+    }
+
+    /// The start of every initramfs: busybox as `/bin/busybox` and `/bin/sh`, the folders to mount on, and `/init`.
+    pub(crate) fn archive(&self, init: &str, modules: Vec<Module>) -> Result<Archive> {
+        let mut archive = Archive::default();
+        for folder in ["proc", "sys", "dev", "tmp", "root"] {
+            archive.folder(folder);
+        }
+        archive.program("bin/busybox", fs::read(&self.path)?);
+        archive.link("bin/sh", "busybox");
+        archive.program("init", init);
+        let order: Vec<_> = modules.iter().map(|module| module.name.as_str()).collect();
+        archive.file("modules/order", order.join("\n"));
+        for module in modules {
+            archive.file(&format!("modules/{}.ko", module.name), module.file);
+        }
+        Ok(archive)
+    }
+}
+
+/// Writes the initramfs that finds the root disk and does nothing else.
+pub(crate) fn write_initramfs(path: &Path, kernel: &Kernel, busybox: &Busybox) -> Result<()> {
+    let modules = Modules::find(&kernel.modules, &kernel.release)?.closure(&ROOT_MODULES)?;
+    busybox.archive(INITRAMFS, modules)?.write(path)
+}
+
+/// Fills a folder with the guest's root file system. With a command to run, that is run instead of the checks.
+pub(crate) fn fill_root(root: &Path, kernel: &Kernel, busybox: &Busybox, run: Option<&str>) -> Result<()> {
+    for folder in [
+        "bin",
+        "etc/interop",
+        "proc",
+        "sys",
+        "dev",
+        "run",
+        "tmp",
+        "mnt",
+        "root",
+        "lib/interop/checks",
+    ] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    symlink("bin", root.join("sbin"))?;
+    symlink("/run/resolv.conf", root.join("etc/resolv.conf"))?;
+    fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
+    fs::write(root.join("etc/group"), "root:x:0:\n")?;
+
+    fs::copy(&busybox.path, root.join("bin/busybox")).context("cannot copy busybox")?;
+    for applet in busybox.applets.iter().filter(|name| *name != "busybox") {
+        symlink("busybox", root.join("bin").join(applet))?;
+    }
+
+    program(&root.join("bin/init"), INIT)?;
+    fs::write(root.join("lib/interop/lib.sh"), LIBRARY)?;
+    program(&root.join("lib/interop/udhcpc.sh"), UDHCPC)?;
+    for (name, script) in CHECKS {
+        fs::write(root.join("lib/interop/checks").join(name), script)?;
+    }
+    if let Some(command) = run {
+        fs::write(root.join("etc/interop/run"), command)?;
+    }
+
+    let folder = root.join("lib/modules").join(&kernel.release);
+    fs::create_dir_all(&folder)?;
+    let wanted: Vec<_> = ROOT_MODULES.into_iter().chain(SYSTEM_MODULES).collect();
+    let modules = Modules::find(&kernel.modules, &kernel.release)?.closure(&wanted)?;
+    fs::write(folder.join("modules.dep"), modules_dep(&modules))?;
+    for module in modules {
+        fs::write(folder.join(format!("{}.ko", module.name)), module.file)?;
+    }
+    Ok(())
+}
+
+fn program(path: &Path, script: &str) -> Result<()> {
+    // An applet of the same name may stand there as a link to busybox, which is not to be written through.
+    if path.is_symlink() {
+        fs::remove_file(path)?;
+    }
+    fs::write(path, script)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! What the VMM counted.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// The VMM's statistics, as far as the checks use them.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub(crate) struct Stats {
+    /// The version in the guest's first message.
+    pub(crate) first_version_asked: Option<String>,
+    /// What the guest did wrong: kind and count, of those that happened.
+    pub(crate) faults: BTreeMap<String, u64>,
+}
+
+impl Stats {
+    pub(crate) fn read(file: &Path) -> Result<Self, String> {
+        let text =
+            std::fs::read_to_string(file).map_err(|error| format!("the VMM left no statistics: {error}"))?;
+        serde_json::from_str(&text).map_err(|error| format!("the VMM's statistics cannot be read: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_counters_do_no_harm() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("stats");
+        assert!(Stats::read(&file).is_err());
+        std::fs::write(
+            &file,
+            r#"{"first_version_asked":"5.3","faults":{"cdb":1},"more":[1]}"#,
+        )
+        .unwrap();
+        let stats = Stats::read(&file).unwrap();
+        assert_eq!(
+            (stats.first_version_asked.as_deref(), stats.faults["cdb"]),
+            (Some("5.3"), 1)
+        );
+        std::fs::write(&file, "").unwrap();
+        assert!(Stats::read(&file).is_err());
+    }
+}

@@ -1,0 +1,281 @@
+//! From what the guest said and what is found outside of it to the list of checks.
+
+use super::console::Results;
+use super::disks::Disk;
+use super::machine::Outcome;
+use super::report::Check;
+use super::stats::Stats;
+
+/// Every check, in the order in which they are told. What the guest does not answer for has failed.
+const CHECKS: [&str; 15] = [
+    "vmbus_version",
+    "root_on_storvsc",
+    "disk_write_read",
+    "disk_second_lun",
+    "disk_read_only",
+    "discard",
+    "dhcp",
+    "ping",
+    "tcp_up",
+    "tcp_down",
+    SUBCHANNELS,
+    "reload",
+    "clean_dmesg",
+    VMM_ERRORS,
+    POWER_OFF,
+];
+
+/// Only a machine with several vCPUs has any.
+const SUBCHANNELS: &str = "subchannels";
+/// The VMM counted nothing malformed: a real kernel makes no mistakes, so ours would be the mistake.
+const VMM_ERRORS: &str = "vmm_errors";
+const POWER_OFF: &str = "power_off";
+
+/// What is known when the machine has ended.
+pub(crate) struct Evidence<'a> {
+    pub(crate) outcome: &'a Outcome,
+    pub(crate) disks: &'a [Disk],
+    pub(crate) stats: Result<Stats, String>,
+    pub(crate) cpus: u8,
+}
+
+impl Evidence<'_> {
+    pub(crate) fn checks(&self) -> Vec<Check> {
+        CHECKS
+            .into_iter()
+            .filter(|name| *name != SUBCHANNELS || self.cpus > 1)
+            .map(|name| {
+                let (ok, detail) = match name {
+                    VMM_ERRORS => verdict(self.vmm_errors(), String::new()),
+                    POWER_OFF => verdict(self.power_off(), String::new()),
+                    _ => self.inside_and_outside(name),
+                };
+                Check {
+                    name: name.into(),
+                    ok,
+                    detail,
+                }
+            })
+            .collect()
+    }
+
+    fn inside_and_outside(&self, name: &str) -> (bool, String) {
+        let Some((_, ok, detail)) = self.results().checks.iter().find(|check| check.0 == name) else {
+            return (false, "the guest did not come to it".into());
+        };
+        if !ok {
+            return (false, detail.clone());
+        }
+        let outside = match name {
+            "vmbus_version" => self.version(),
+            "disk_write_read" => self.content("root", "/big"),
+            "disk_second_lun" => self.content("data", "/kept"),
+            "disk_read_only" => self.unchanged("locked"),
+            "discard" => self.freed("data"),
+            "reload" => self.content("second", "/kept"),
+            _ => Ok(String::new()),
+        };
+        verdict(outside, detail.clone())
+    }
+
+    fn results(&self) -> &Results {
+        &self.outcome.results
+    }
+
+    fn disk(&self, name: &str) -> Result<&Disk, String> {
+        self.disks
+            .iter()
+            .find(|disk| disk.name == name)
+            .ok_or_else(|| format!("there is no disk {name}"))
+    }
+
+    /// The version is the first that the kernel asked for, which is the highest that it knows.
+    fn version(&self) -> Result<String, String> {
+        let stats = self.stats.as_ref().map_err(Clone::clone)?;
+        let agreed = self.results().version.as_deref().unwrap_or_default();
+        match &stats.first_version_asked {
+            Some(first) if first == agreed => Ok("the first that the kernel asked for".into()),
+            Some(first) => Err(format!("the kernel asked for {first} first")),
+            None => Err("the VMM was asked for no version".into()),
+        }
+    }
+
+    /// A file that the guest wrote is in the image, and the file system around it is whole.
+    fn content(&self, disk: &str, path: &str) -> Result<String, String> {
+        let image = self.disk(disk)?;
+        let key = (disk.to_owned(), path.to_owned());
+        let told = self.results().hashes.get(&key).ok_or("the guest told no hash")?;
+        let found = image.hash_of_file(path).map_err(|error| format!("{error:#}"))?;
+        if found != *told {
+            return Err(format!("the image holds {found}"));
+        }
+        image.file_system()?;
+        Ok("the same in the image, e2fsck clean".into())
+    }
+
+    fn unchanged(&self, disk: &str) -> Result<String, String> {
+        match self.disk(disk)?.is_unchanged() {
+            Ok(true) => Ok("image unchanged".into()),
+            Ok(false) => Err("the image changed".into()),
+            Err(error) => Err(format!("{error:#}")),
+        }
+    }
+
+    /// The image has grown by clearly less than what was written to it and discarded.
+    fn freed(&self, disk: &str) -> Result<String, String> {
+        let bytes = *self.results().freed.get(disk).ok_or("the guest told no bytes")?;
+        let growth = self.disk(disk)?.growth().map_err(|error| format!("{error:#}"))?;
+        if growth > bytes / 4 * 3 {
+            return Err(format!("the image grew by {growth} bytes"));
+        }
+        Ok(format!("the image grew by {growth} only"))
+    }
+
+    fn vmm_errors(&self) -> Result<String, String> {
+        let stats = self.stats.as_ref().map_err(Clone::clone)?;
+        let found: Vec<_> = stats
+            .faults
+            .iter()
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        if found.is_empty() {
+            Ok("nothing malformed, no fault".into())
+        } else {
+            Err(found.join(", "))
+        }
+    }
+
+    fn power_off(&self) -> Result<String, String> {
+        match self.outcome.status {
+            _ if self.outcome.timed_out => Err("the guest did not end within the time limit".into()),
+            Some(0) if self.results().complete => Ok("the VMM ended by itself, status 0".into()),
+            Some(0) => Err("the VMM ended with status 0, but before the guest was done".into()),
+            Some(status) => Err(format!("the VMM ended with status {status}")),
+            None => Err("the VMM told no status".into()),
+        }
+    }
+}
+
+/// What is seen from outside, after what the guest saw.
+fn verdict(outside: Result<String, String>, inside: String) -> (bool, String) {
+    let (ok, outside) = match outside {
+        Ok(text) => (true, text),
+        Err(text) => (false, text),
+    };
+    let both: Vec<_> = [inside, outside]
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect();
+    (ok, both.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn stats(first: &str) -> Stats {
+        Stats {
+            first_version_asked: Some(first.into()),
+            faults: BTreeMap::new(),
+        }
+    }
+
+    fn outcome() -> Outcome {
+        let mut outcome = Outcome {
+            status: Some(0),
+            ..Outcome::default()
+        };
+        outcome.results.version = Some("5.3".into());
+        outcome.results.complete = true;
+        outcome.results.checks = vec![
+            ("vmbus_version".into(), true, "5.3".into()),
+            ("ping".into(), true, "3 answers".into()),
+            ("dhcp".into(), false, "no lease".into()),
+        ];
+        outcome
+    }
+
+    fn check(evidence: &Evidence<'_>, name: &str) -> Option<Check> {
+        evidence.checks().into_iter().find(|check| check.name == name)
+    }
+
+    #[test]
+    fn what_the_guest_did_not_come_to_has_failed() {
+        let outcome = outcome();
+        let evidence = Evidence {
+            outcome: &outcome,
+            disks: &[],
+            stats: Ok(stats("5.3")),
+            cpus: 2,
+        };
+        assert_eq!(evidence.checks().len(), CHECKS.len());
+        assert!(!check(&evidence, "tcp_up").unwrap().ok);
+        assert!(!check(&evidence, "dhcp").unwrap().ok);
+        assert!(check(&evidence, "ping").unwrap().ok);
+        assert!(check(&evidence, POWER_OFF).unwrap().ok);
+        assert!(check(&evidence, VMM_ERRORS).unwrap().ok);
+    }
+
+    #[test]
+    fn one_vcpu_has_no_sub_channels() {
+        let outcome = outcome();
+        let evidence = Evidence {
+            outcome: &outcome,
+            disks: &[],
+            stats: Ok(stats("5.3")),
+            cpus: 1,
+        };
+        assert_eq!(check(&evidence, SUBCHANNELS), None);
+    }
+
+    #[test]
+    fn a_version_below_the_first_asked_for_fails() {
+        let outcome = outcome();
+        for (first, ok) in [("5.3", true), ("6.0", false)] {
+            let evidence = Evidence {
+                outcome: &outcome,
+                disks: &[],
+                stats: Ok(stats(first)),
+                cpus: 1,
+            };
+            assert_eq!(check(&evidence, "vmbus_version").unwrap().ok, ok);
+        }
+    }
+
+    #[test]
+    fn a_machine_that_did_not_power_off_itself_fails() {
+        let bad: [fn(&mut Outcome); 4] = [
+            |outcome| outcome.status = Some(1),
+            |outcome| outcome.status = None,
+            |outcome| outcome.timed_out = true,
+            |outcome| outcome.results.complete = false,
+        ];
+        for spoil in bad {
+            let mut outcome = outcome();
+            spoil(&mut outcome);
+            let evidence = Evidence {
+                outcome: &outcome,
+                disks: &[],
+                stats: Ok(stats("5.3")),
+                cpus: 1,
+            };
+            assert!(!check(&evidence, POWER_OFF).unwrap().ok);
+        }
+    }
+
+    #[test]
+    fn a_fault_that_the_vmm_counted_is_named() {
+        let outcome = outcome();
+        let mut stats = stats("5.3");
+        stats.faults.insert("nvsp".into(), 2);
+        let evidence = Evidence {
+            outcome: &outcome,
+            disks: &[],
+            stats: Ok(stats),
+            cpus: 1,
+        };
+        let check = check(&evidence, VMM_ERRORS).unwrap();
+        assert_eq!((check.ok, check.detail.as_str()), (false, "nvsp 2"));
+    }
+}
