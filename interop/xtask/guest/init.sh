@@ -28,6 +28,6 @@ echo "@results"
 cat "$results"
 echo "@end"
 
-umount -a -r 2>/dev/null
+umount /mnt 2>/dev/null
 mount -o remount,ro /
 poweroff -f

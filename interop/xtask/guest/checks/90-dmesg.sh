@@ -7,7 +7,7 @@ dmesg -r | awk '
         level = substr($0, 2, RLENGTH - 2) % 8
         text = substr($0, RLENGTH + 1)
         ours = text ~ /hv_|vmbus|netvsc|storvsc|scsi|sd [0-9]+:|sd[a-z]:|Hyper-V|eth[0-9]/
-        grave = text ~ /BUG:|WARNING:|Oops|Call Trace|general protection|lockup|stall|blocked for more than|I\/O error|EXT4-fs error/
+        grave = text ~ /BUG:|WARNING: CPU|Oops|Call Trace|general protection|lockup|stall|blocked for more than|I\/O error|EXT4-fs error/
         late = ours && text ~ /timed? ?out/
         if ((ours && level <= 4) || grave || late)
             print text
