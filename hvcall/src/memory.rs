@@ -8,7 +8,8 @@ use thiserror::Error;
 /// once, and judged then. [`read`](Self::read) and [`write`](Self::write) promise nothing about the order of their bytes; what is
 /// shared with the guest as a synchronisation variable goes through the three atomic methods.
 ///
-/// With the feature `vm-memory`, `VmMemory` implements this for every `vm_memory::GuestMemory`.
+/// With the feature `vm-memory`, `GuestMemoryMmap` of the crate `vm-memory` implements this, and the wrapper `VmMemory` does so
+/// for everything that implements `vm_memory::GuestMemory`.
 ///
 /// # Contract
 ///

@@ -90,13 +90,12 @@ impl Message {
     /// A message of this type, from this port or sender, with a copy of `payload`.
     ///
     /// # Errors
-    /// When the payload is longer than [`MESSAGE_PAYLOAD_MAX`].
-    pub fn new(
-        message_type: MessageType,
-        port_or_sender: u64,
-        payload: &[u8],
-    ) -> Result<Self, PayloadTooLong> {
-        let too_long = PayloadTooLong { len: payload.len() };
+    /// When the payload is longer than [`MESSAGE_PAYLOAD_MAX`], or the type says that there is no message.
+    pub fn new(message_type: MessageType, port_or_sender: u64, payload: &[u8]) -> Result<Self, MessageError> {
+        if message_type == MessageType::NONE {
+            return Err(MessageError::NoType);
+        }
+        let too_long = MessageError::PayloadTooLong { len: payload.len() };
         let mut bytes = [0; MESSAGE_PAYLOAD_MAX];
         bytes
             .get_mut(..payload.len())
@@ -139,12 +138,19 @@ impl fmt::Debug for Message {
     }
 }
 
-/// The caller's payload does not fit a message.
+/// What the caller gave makes no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a payload of {len} bytes does not fit a message, which holds {MESSAGE_PAYLOAD_MAX}")]
-pub struct PayloadTooLong {
-    /// Bytes of the payload.
-    pub len: usize,
+#[non_exhaustive]
+pub enum MessageError {
+    /// The payload does not fit.
+    #[error("a payload of {len} bytes does not fit a message, which holds {MESSAGE_PAYLOAD_MAX}")]
+    PayloadTooLong {
+        /// Bytes of the payload.
+        len: usize,
+    },
+    /// The type is [`MessageType::NONE`], which stands for a free slot.
+    #[error("a message of type 0 would look like a free slot")]
+    NoType,
 }
 
 /// The message page (SIMP): a slot for each SINT.

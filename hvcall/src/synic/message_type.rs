@@ -21,7 +21,7 @@ open_code! {
         GPA_ATTRIBUTE_INTERCEPT = 0x8000_0004,
         /// The partition enables a virtual trust level.
         ENABLE_PARTITION_VTL_INTERCEPT = 0x8000_0005,
-        /// A synthetic timer expired; the payload is a `TimerMessage`.
+        /// A synthetic timer expired; the payload is a [`TimerMessage`](crate::time::TimerMessage).
         TIMER_EXPIRED = 0x8000_0010,
         /// A register of a virtual processor was given a value that it cannot have.
         INVALID_VP_REGISTER_VALUE = 0x8000_0020,

@@ -1,14 +1,18 @@
 //! The synthetic interrupt controller: 16 sources (SINTs) for each virtual processor, each with a message slot and 2048 event flags.
 
+mod event;
 mod message;
 mod message_type;
+mod register;
 
 use thiserror::Error;
 
+pub use event::{EVENT_FLAG_COUNT, EVENT_FLAGS_SIZE, EventFlags, EventFlagsPage};
 pub use message::{
-    MESSAGE_PAYLOAD_MAX, MESSAGE_SIZE, Message, MessageFlags, MessageHeader, MessagePage, PayloadTooLong,
+    MESSAGE_PAYLOAD_MAX, MESSAGE_SIZE, Message, MessageError, MessageFlags, MessageHeader, MessagePage,
 };
 pub use message_type::MessageType;
+pub use register::{EOM, SYNIC_VERSION, Scontrol, Siefp, Simp, SintRegister, Sirbp};
 
 /// Number of SINTs of a virtual processor.
 pub const SINT_COUNT: usize = 16;
@@ -27,6 +31,12 @@ impl Sint {
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
         if number < 16 { Some(Self(number)) } else { None }
+    }
+
+    /// The source with the low 4 bits of this number.
+    #[must_use]
+    pub(crate) const fn truncate(number: u8) -> Self {
+        Self(number & 0xf)
     }
 
     /// All sources, in ascending order.
