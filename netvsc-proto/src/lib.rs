@@ -5,4 +5,5 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod toeplitz;
 pub mod wire;
