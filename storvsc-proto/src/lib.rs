@@ -2,6 +2,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod host;
 mod macros;
 pub mod scsi;
 pub mod wire;

@@ -1,0 +1,189 @@
+//! Requests that are under way, and answers that wait for room in the ring.
+
+use crate::host::{BlockError, Outcome};
+use crate::wire::{
+    Completion, CompletionBody, EncodedPacket, HostMessage, NtStatus, PacketForm, ScsiRequest,
+};
+
+use super::outcome::failure;
+
+/// A request that is under way. It is answered exactly once: [`Queue::complete`](super::Queue::complete) takes it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+#[must_use = "the guest waits for an answer"]
+pub struct Ticket {
+    slot: usize,
+    generation: u32,
+}
+
+/// What is known of a request that is under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Running {
+    pub(crate) request: ScsiRequest,
+    pub(crate) form: PacketForm,
+    /// Who is to be answered; `None` for nobody.
+    pub(crate) answer_to: Option<u64>,
+    /// Bytes that are transferred when it is done.
+    pub(crate) transferred: u32,
+    pub(crate) writes: bool,
+}
+
+impl Running {
+    /// The answer.
+    pub(crate) fn reply(&self, outcome: Outcome) -> Option<Reply> {
+        let srb = outcome.to_srb(&self.request, self.form);
+        Reply::new(
+            self.answer_to,
+            self.form,
+            outcome.srb_status().nt_status(),
+            &CompletionBody::Srb(srb),
+        )
+    }
+
+    fn outcome(&self, result: Result<(), BlockError>) -> Outcome {
+        match result {
+            Ok(()) => Outcome::good(self.transferred),
+            Err(error) => failure(error, self.writes),
+        }
+    }
+}
+
+/// An answer ready to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reply {
+    pub(crate) transaction_id: u64,
+    pub(crate) packet: EncodedPacket,
+}
+
+impl Reply {
+    /// An answer, if there is someone to be answered.
+    pub(crate) fn new(
+        answer_to: Option<u64>,
+        form: PacketForm,
+        status: NtStatus,
+        body: &CompletionBody,
+    ) -> Option<Self> {
+        let transaction_id = answer_to?;
+        let packet = HostMessage::CompleteIo(Completion::new(status, body)).encode(form);
+        Some(Self {
+            transaction_id,
+            packet,
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Free,
+    Running(Running),
+    Answered(Reply),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    generation: u32,
+    state: State,
+}
+
+/// A place for every request that the host has taken and not answered. While there is none free, none is taken.
+#[derive(Debug)]
+pub(crate) struct Tickets<const DEPTH: usize> {
+    slots: [Slot; DEPTH],
+    running: usize,
+    answered: usize,
+}
+
+impl<const DEPTH: usize> Tickets<DEPTH> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            slots: [Slot {
+                generation: 0,
+                state: State::Free,
+            }; DEPTH],
+            running: 0,
+            answered: 0,
+        }
+    }
+
+    pub(crate) const fn running(&self) -> usize {
+        self.running
+    }
+
+    pub(crate) const fn is_full(&self) -> bool {
+        self.running.saturating_add(self.answered) >= DEPTH
+    }
+
+    fn free(&mut self) -> Option<(usize, &mut Slot)> {
+        self.slots
+            .iter_mut()
+            .enumerate()
+            .find(|(_, slot)| matches!(slot.state, State::Free))
+    }
+
+    /// Takes a place for a request. `None` when there is none, which the caller has ruled out.
+    pub(crate) fn start(&mut self, running: Running) -> Option<Ticket> {
+        let (index, slot) = self.free()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.state = State::Running(running);
+        let ticket = Ticket {
+            slot: index,
+            generation: slot.generation,
+        };
+        self.running = self.running.saturating_add(1);
+        Some(ticket)
+    }
+
+    /// Takes a place for an answer that nothing has to be waited for.
+    pub(crate) fn answer(&mut self, reply: Reply) {
+        if let Some((_, slot)) = self.free() {
+            slot.state = State::Answered(reply);
+            self.answered = self.answered.saturating_add(1);
+        }
+    }
+
+    /// Ends a request. Its place holds the answer until that is sent. `false` when there is no such request.
+    pub(crate) fn complete(&mut self, ticket: &Ticket, result: Result<(), BlockError>) -> bool {
+        let Some(slot) = self.slots.get_mut(ticket.slot) else {
+            return false;
+        };
+        let State::Running(running) = slot.state else {
+            return false;
+        };
+        if slot.generation != ticket.generation {
+            return false;
+        }
+        self.running = self.running.saturating_sub(1);
+        match running.reply(running.outcome(result)) {
+            Some(reply) => {
+                slot.state = State::Answered(reply);
+                self.answered = self.answered.saturating_add(1);
+            }
+            None => slot.state = State::Free,
+        }
+        true
+    }
+
+    /// Hands answers to `send` until it refuses one, and frees the places of those that it took.
+    pub(crate) fn flush<E>(&mut self, mut send: impl FnMut(&Reply) -> Result<(), E>) -> Result<(), E> {
+        if self.answered == 0 {
+            return Ok(());
+        }
+        for slot in &mut self.slots {
+            if let State::Answered(reply) = &slot.state {
+                send(reply)?;
+                slot.state = State::Free;
+                self.answered = self.answered.saturating_sub(1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets the answers that were not sent.
+    pub(crate) fn drop_answers(&mut self) {
+        for slot in &mut self.slots {
+            if matches!(slot.state, State::Answered(_)) {
+                slot.state = State::Free;
+            }
+        }
+        self.answered = 0;
+    }
+}
