@@ -36,7 +36,7 @@ const LINUX_EXAMPLES: &str = "\
 Examples:
   cargo xtask linux                                  every check, on Debian's newest cloud kernel
   cargo xtask linux --cpus 1 --report report.json    on one vCPU, with a report to keep
-  cargo xtask linux --run 'ethtool -i eth0; ip addr' one command in the guest, with its exit status
+  cargo xtask linux --run 'lsscsi; ip addr'            one command in the guest, with its exit status
   cargo xtask linux --trace trace.txt --pcap nic.pcap
   cargo xtask linux --kernel linux-image-6.12.57-amd64.deb
 

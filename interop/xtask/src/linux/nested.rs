@@ -31,8 +31,7 @@ const MODULES: [Wanted<'_>; 5] = [
 ];
 
 /// An EPYC without what QEMU's emulation lacks and would warn of.
-const CPU: &str =
-    "EPYC,+svm,+npt,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsavec";
+const CPU: &str = "EPYC,+svm,+npt,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsave,-xsaveopt,-xsavec,-xgetbv1,-avx,-avx2,-f16c,-fma";
 
 /// Memory of the emulated machine beyond the guest's: its kernel, its files, which live in memory, and the VMM.
 const OWN_MEMORY: u32 = 512;
