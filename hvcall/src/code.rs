@@ -3,7 +3,8 @@
 use crate::macros::open_code;
 
 open_code! {
-    /// Which hypercall. Codes from 0x8000 on are extended ones, which the virtualization stack answers and not the hypervisor.
+    /// Which hypercall. Codes from 0x8000 on are extended ones, which the virtualization stack answers and not the
+    /// hypervisor.
     ///
     /// Sources: TLFS "Hypercall Reference"; Linux `HVCALL_*` (6.1 to 6.18); OpenVMM `HypercallCode`.
     pub struct CallCode(u16) as "HVCALL_" {

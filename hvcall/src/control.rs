@@ -135,7 +135,8 @@ impl HypercallControl {
         Some(Self(cleared | (qwords as u64) << VARIABLE_HEADER_SHIFT))
     }
 
-    /// The same call as a rep call on the elements `start..count`, or `None` when there is none of them or more than 4095.
+    /// The same call as a rep call on the elements `start..count`, or `None` when there is none of them or more than
+    /// 4095.
     #[must_use]
     pub const fn with_reps(self, start: u16, count: u16) -> Option<Self> {
         if start >= count || count > REP_MAX {
@@ -150,8 +151,8 @@ impl HypercallControl {
     /// Judges the word of a simple call without a variable header, as a host has to before it looks at anything else.
     ///
     /// # Errors
-    /// [`HvStatus::INVALID_HYPERCALL_INPUT`], when a reserved bit is set, the call is for the hypervisor below (KVM refuses it
-    /// so, too), or there is a rep count, rep start or variable header.
+    /// [`HvStatus::INVALID_HYPERCALL_INPUT`], when a reserved bit is set, the call is for the hypervisor below (KVM
+    /// refuses it so, too), or there is a rep count, rep start or variable header.
     pub const fn check_simple(self) -> Result<(), HvStatus> {
         if self.has_reserved_bits()
             || self.is_nested()
@@ -167,8 +168,8 @@ impl HypercallControl {
     /// Judges the word of a rep call. The variable header is left to the call.
     ///
     /// # Errors
-    /// [`HvStatus::INVALID_HYPERCALL_INPUT`], when a reserved bit is set, the call is for the hypervisor below, or the rep
-    /// start is not below the rep count, which holds for every count of 0.
+    /// [`HvStatus::INVALID_HYPERCALL_INPUT`], when a reserved bit is set, the call is for the hypervisor below, or
+    /// the rep start is not below the rep count, which holds for every count of 0.
     pub const fn check_rep(self) -> Result<(), HvStatus> {
         if self.has_reserved_bits() || self.is_nested() || self.rep_start() >= self.rep_count() {
             return Err(HvStatus::INVALID_HYPERCALL_INPUT);
@@ -176,8 +177,8 @@ impl HypercallControl {
         Ok(())
     }
 
-    /// What to call next, after a rep call returned success: `None` when every element was processed, else the same call
-    /// with its start moved to the first element that was not.
+    /// What to call next, after a rep call returned success: `None` when every element was processed, else the same
+    /// call with its start moved to the first element that was not.
     ///
     /// Hyper-V mostly continues a call by itself, but may return to the caller after any element (TLFS "Hypercall
     /// Continuation"); Linux loops in the same way.

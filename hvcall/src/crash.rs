@@ -3,8 +3,8 @@
 bitflags::bitflags! {
     /// The register that a crashing guest writes last.
     ///
-    /// On a read it tells what the host supports. Sources: TLFS "HV_CRASH_CTL_REG_CONTENTS"; Linux `HV_CRASH_CTL_*`; OpenVMM
-    /// `GuestCrashCtl` for bit 61 and the pre-OS id in bits 60:58.
+    /// On a read it tells what the host supports. Sources: TLFS "HV_CRASH_CTL_REG_CONTENTS"; Linux `HV_CRASH_CTL_*`;
+    /// OpenVMM `GuestCrashCtl` for bit 61 and the pre-OS id in bits 60:58.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct CrashControl: u64 {
         /// No dump of the memory will be taken.
@@ -30,7 +30,8 @@ impl CrashControl {
 pub struct CrashReport {
     /// What was written to the control register.
     pub control: CrashControl,
-    /// P0 to P4. Linux tells the error, RIP, RAX, message address and message length; Windows a bug check and its parameters.
+    /// P0 to P4. Linux tells the error, RIP, RAX, message address and message length; Windows a bug check and its
+    /// parameters.
     pub parameters: [u64; 5],
 }
 

@@ -5,7 +5,8 @@ use core::fmt;
 use crate::macros::open_code;
 
 open_code! {
-    /// The kind of an open-source guest, 0 to 127. Source: TLFS "Guest OS Identity MSR for Open Source Operating Systems".
+    /// The kind of an open-source guest, 0 to 127. Source: TLFS "Guest OS Identity MSR for Open Source Operating
+    /// Systems".
     pub struct OsType(u8) as "" {
         /// None that has a number.
         UNDEFINED = 0,
@@ -21,7 +22,8 @@ open_code! {
 }
 
 open_code! {
-    /// The vendor of a proprietary guest, 0 to 0x7fff. Source: TLFS "Guest OS Identity for proprietary Operating Systems".
+    /// The vendor of a proprietary guest, 0 to 0x7fff. Source: TLFS "Guest OS Identity for proprietary Operating
+    /// Systems".
     pub struct Vendor(u16) as "" {
         /// Microsoft.
         MICROSOFT = 1,

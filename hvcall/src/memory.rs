@@ -4,19 +4,21 @@ use thiserror::Error;
 
 /// Copies to and from guest-physical addresses.
 ///
-/// The guest's processors change the same memory at the same time, so there is no reference into it here: bytes are copied out
-/// once, and judged then. [`read`](Self::read) and [`write`](Self::write) promise nothing about the order of their bytes; what is
-/// shared with the guest as a synchronisation variable goes through the three atomic methods.
+/// The guest's processors change the same memory at the same time, so there is no reference into it here: bytes are
+/// copied out once, and judged then. [`read`](Self::read) and [`write`](Self::write) promise nothing about the order
+/// of their bytes; what is shared with the guest as a synchronisation variable goes through the three atomic methods.
 ///
-/// With the feature `vm-memory`, `GuestMemoryMmap` of the crate `vm-memory` implements this, and the wrapper `VmMemory` does so
-/// for everything that implements `vm_memory::GuestMemory`.
+/// With the feature `vm-memory`, `GuestMemoryMmap` of the crate `vm-memory` implements this, and the wrapper
+/// `VmMemory` does so for everything that implements `vm_memory::GuestMemory`.
 ///
 /// # Contract
 ///
-/// * A range that is not wholly backed by guest RAM fails with [`MemoryError`]; what was copied before the failure is not said.
-/// * The address of the atomic methods is a multiple of 4. An implementation fails for any other with [`MemoryError`].
-/// * The atomic methods are single machine accesses to the mapped memory, as the guest's own atomic instructions are. Values are
-///   as the guest sees them: little-endian.
+/// * A range that is not wholly backed by guest RAM fails with [`MemoryError`]; what was copied before the failure is
+///   not said.
+/// * The address of the atomic methods is a multiple of 4. An implementation fails for any other with
+///   [`MemoryError`].
+/// * The atomic methods are single machine accesses to the mapped memory, as the guest's own atomic instructions are.
+///   Values are as the guest sees them: little-endian.
 pub trait GuestMemory {
     /// Copies from `gpa` on into the whole of `dst`.
     ///

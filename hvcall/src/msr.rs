@@ -173,8 +173,8 @@ impl Msr {
 }
 
 page_register! {
-    /// Where the hypercall page is; 0 at reset. It stays off while the guest OS id is 0. Sources: TLFS "Establishing the
-    /// Hypercall Interface"; Linux `hv_x64_msr_hypercall_contents`.
+    /// Where the hypercall page is; 0 at reset. It stays off while the guest OS id is 0. Sources: TLFS "Establishing
+    /// the Hypercall Interface"; Linux `hv_x64_msr_hypercall_contents`.
     HypercallPage;
     /// Where a processor's assist page is. Source: Linux `hv_vp_assist_msr_contents`.
     VpAssistPage;
@@ -190,7 +190,8 @@ impl HypercallPage {
 
 /// Which processor is told after a migration to a host with another TSC frequency.
 ///
-/// Vector in bits 7:0, enabled in bit 16, the processor's VP index in bits 63:32. Source: Linux `hv_reenlightenment_control`.
+/// Vector in bits 7:0, enabled in bit 16, the processor's VP index in bits 63:32. Source: Linux
+/// `hv_reenlightenment_control`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ReenlightenmentControl {
     /// The interrupt's vector.

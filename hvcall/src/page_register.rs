@@ -5,8 +5,8 @@ macro_rules! page_register {
     ( $( $(#[$meta:meta])* $name:ident; )+ ) => { $(
         $(#[$meta])*
         ///
-        /// Bit 0 enables the page, bits 63:12 are its frame number. Bits 11:1 are reserved, and who changes the register
-        /// preserves them.
+        /// Bit 0 enables the page, bits 63:12 are its frame number. Bits 11:1 are reserved, and who changes the
+        /// register preserves them.
         #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
         #[repr(transparent)]
         pub struct $name(u64);
@@ -42,7 +42,8 @@ macro_rules! page_register {
                 if self.is_enabled() { Some(self.base()) } else { None }
             }
 
-            /// The register with the page on, at this guest-physical address, or `None` when that is no multiple of 4096.
+            /// The register with the page on, at this guest-physical address, or `None` when that is no multiple of
+            /// 4096.
             #[must_use]
             pub const fn with_page(self, gpa: u64) -> Option<Self> {
                 if gpa & 0xfff != 0 { None } else { Some(Self(gpa | self.0 & 0xffe | 1)) }

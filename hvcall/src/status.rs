@@ -11,10 +11,11 @@ open_code! {
         SUCCESS = 0x0000,
         /// The call code is not known.
         INVALID_HYPERCALL_CODE = 0x0002,
-        /// The control word is wrong: a reserved bit is set, the rep count or start does not fit the call, or the fast form or a
-        /// variable header was given to a call that has none.
+        /// The control word is wrong: a reserved bit is set, the rep count or start does not fit the call, or the
+        /// fast form or a variable header was given to a call that has none.
         INVALID_HYPERCALL_INPUT = 0x0003,
-        /// An address of parameters is no multiple of 8, the parameters cross a page, or they lie outside guest memory.
+        /// An address of parameters is no multiple of 8, the parameters cross a page, or they lie outside guest
+        /// memory.
         INVALID_ALIGNMENT = 0x0004,
         /// A parameter has a value that the call does not take.
         INVALID_PARAMETER = 0x0005,

@@ -13,8 +13,8 @@ use crate::page_register::page_register;
 pub const TICKS_PER_SECOND: u64 = 10_000_000;
 
 page_register! {
-    /// Where the reference TSC page is; 0 at reset. Sources: TLFS "Reference Time Stamp Counter (TSC) Page MSR"; Linux
-    /// `hv_reference_tsc_msr`.
+    /// Where the reference TSC page is; 0 at reset. Sources: TLFS "Reference Time Stamp Counter (TSC) Page MSR";
+    /// Linux `hv_reference_tsc_msr`.
     ReferenceTsc;
 }
 
@@ -59,8 +59,8 @@ pub struct TscConversion {
 }
 
 impl TscConversion {
-    /// The scale for a TSC of this frequency in Hz, with offset 0, or `None` when it is not above 10 MHz: such a scale does
-    /// not fit.
+    /// The scale for a TSC of this frequency in Hz, with offset 0, or `None` when it is not above 10 MHz: such a
+    /// scale does not fit.
     #[must_use]
     pub const fn for_frequency(hz: u64) -> Option<Self> {
         if hz <= TICKS_PER_SECOND {

@@ -30,8 +30,8 @@ open_code! {
 
 /// A set of virtual processors.
 ///
-/// On the wire it is format u64, mask of banks u64, then a u64 for each bank whose bit is set. A bank is 64 processors:
-/// processor `n` is bit `n % 64` of bank `n / 64`.
+/// On the wire it is format u64, mask of banks u64, then a u64 for each bank whose bit is set. A bank is 64
+/// processors: processor `n` is bit `n % 64` of bank `n / 64`.
 ///
 /// How it counts into the variable header of the control word differs from call to call:
 ///
@@ -103,8 +103,8 @@ impl VpSet {
         Some(len)
     }
 
-    /// Reads the wire form from the begin of `bytes`, and tells its length: 16 and 8 for each bank of the mask. A caller
-    /// compares that with the variable header.
+    /// Reads the wire form from the begin of `bytes`, and tells its length: 16 and 8 for each bank of the mask. A
+    /// caller compares that with the variable header.
     ///
     /// # Errors
     /// When the format is not known, or the bytes end before the set does.

@@ -20,7 +20,8 @@ pub struct PostMessageInput {
     pub connection_id: U32,
     /// Zero.
     pub reserved: U32,
-    /// The [`MessageType`](crate::synic::MessageType) that the message will have; neither 0 nor with the top bit. VMBus: 1.
+    /// The [`MessageType`](crate::synic::MessageType) that the message will have; neither 0 nor with the top bit.
+    /// VMBus: 1.
     pub message_type: U32,
     /// Bytes of the payload that count, 0 to 240.
     pub payload_size: U32,
@@ -37,7 +38,8 @@ const _: () = {
     assert!(offset_of!(PostMessageInput, payload) == 16);
 };
 
-/// Input of [`SIGNAL_EVENT`](crate::CallCode::SIGNAL_EVENT), 8 bytes: in memory, or in the fast form in the first register.
+/// Input of [`SIGNAL_EVENT`](crate::CallCode::SIGNAL_EVENT), 8 bytes: in memory, or in the fast form in the first
+/// register.
 ///
 /// Sources: TLFS "HvCallSignalEvent"; QEMU `hyperv_signal_event_input`.
 #[derive(
@@ -175,7 +177,8 @@ const _: () = {
     assert!(offset_of!(ResetDebugSessionInput, options) == 0);
 };
 
-/// Output of [`RESET_DEBUG_SESSION`](crate::CallCode::RESET_DEBUG_SESSION), 24 bytes: between which two the debugger talks.
+/// Output of [`RESET_DEBUG_SESSION`](crate::CallCode::RESET_DEBUG_SESSION), 24 bytes: between which two the debugger
+/// talks.
 ///
 /// Source: QEMU `hyperv_reset_debug_session_output`.
 #[derive(
@@ -208,7 +211,8 @@ const _: () = {
 };
 
 bitflags::bitflags! {
-    /// Output of [`EXT_QUERY_CAPABILITIES`](crate::CallCode::EXT_QUERY_CAPABILITIES), 8 bytes: which other extended calls there are.
+    /// Output of [`EXT_QUERY_CAPABILITIES`](crate::CallCode::EXT_QUERY_CAPABILITIES), 8 bytes: which other extended
+    /// calls there are.
     ///
     /// Source: TLFS "HvExtCallQueryCapabilities".
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

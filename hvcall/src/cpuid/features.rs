@@ -50,8 +50,8 @@ bitflags::bitflags! {
     /// Sources as for [`MsrAccess`].
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct CallAccess: u32 {
-        /// Create partitions, and what else concerns children. Linux takes itself for the root partition when it has this
-        /// and [`CPU_MANAGEMENT`](Self::CPU_MANAGEMENT).
+        /// Create partitions, and what else concerns children. Linux takes itself for the root partition when it has
+        /// this and [`CPU_MANAGEMENT`](Self::CPU_MANAGEMENT).
         const CREATE_PARTITIONS = 1 << 0;
         /// Ask for its own partition id.
         const PARTITION_ID = 1 << 1;

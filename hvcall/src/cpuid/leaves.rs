@@ -123,7 +123,8 @@ impl LimitsLeaf {
 }
 
 bitflags::bitflags! {
-    /// EAX of leaf 0x40000007: how the root partition manages processors. Source: Linux `HV_X64_START_LOGICAL_PROCESSOR` and on.
+    /// EAX of leaf 0x40000007: how the root partition manages processors. Source: Linux
+    /// `HV_X64_START_LOGICAL_PROCESSOR` and on.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct CpuManagement: u32 {
         /// It starts logical processors.
@@ -139,9 +140,11 @@ bitflags::bitflags! {
 }
 
 bitflags::bitflags! {
-    /// EAX of leaf 0x40000009: which MSRs a nested hypervisor may use of the one below. EDX is [`Features`](super::Features).
+    /// EAX of leaf 0x40000009: which MSRs a nested hypervisor may use of the one below. EDX is
+    /// [`Features`](super::Features).
     ///
-    /// Source: TLFS "Nested Hypervisor Feature Identification", which has the last at bit 12 where leaf 0x40000003 has bit 13.
+    /// Source: TLFS "Nested Hypervisor Feature Identification", which has the last at bit 12 where leaf 0x40000003
+    /// has bit 13.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct NestedAccess: u32 {
         /// The SynIC.
@@ -253,7 +256,8 @@ impl IsolationLeaf {
 }
 
 bitflags::bitflags! {
-    /// EAX of leaf 0x40000082: the virtualization stack. Sources: OpenVMM `VS1_PARTITION_PROPERTIES_*`; Linux; QEMU for bit 1.
+    /// EAX of leaf 0x40000082: the virtualization stack. Sources: OpenVMM `VS1_PARTITION_PROPERTIES_*`; Linux; QEMU
+    /// for bit 1.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct VirtStackProperties: u32 {
         /// The partition may be moved to another machine.

@@ -19,8 +19,8 @@
 //! | 0x40000081 | that what follows is its interface | [`VIRT_STACK_SIGNATURE`] |
 //! | 0x40000082 | properties of the stack | [`VirtStackProperties`] |
 //!
-//! Each leaf type converts from the four registers as [`CpuidRegisters`] and back, so that a VMM can take a leaf from KVM, change
-//! a flag and put it back. Reserved bits survive.
+//! Each leaf type converts from the four registers as [`CpuidRegisters`] and back, so that a VMM can take a leaf from
+//! KVM, change a flag and put it back. Reserved bits survive.
 
 mod features;
 mod leaves;

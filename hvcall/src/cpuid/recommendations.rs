@@ -5,7 +5,8 @@ use super::CpuidRegisters;
 bitflags::bitflags! {
     /// EAX of leaf 0x40000004: what the hypervisor recommends.
     ///
-    /// Sources: TLFS "Implementation Recommendations"; Linux `HV_X64_*_RECOMMENDED`; OpenVMM `HvEnlightenmentInformation`.
+    /// Sources: TLFS "Implementation Recommendations"; Linux `HV_X64_*_RECOMMENDED`; OpenVMM
+    /// `HvEnlightenmentInformation`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct Recommendations: u32 {
         /// Change address spaces by hypercall.

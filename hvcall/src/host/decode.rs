@@ -24,8 +24,8 @@ use crate::{CallCode, ConnectionId, GuestMemory, HvStatus};
 )]
 pub enum Request {
     /// A message is posted. Whether there is such a connection only the embedder knows: it answers
-    /// [`HvStatus::INVALID_CONNECTION_ID`] when there is none, and [`HvStatus::INSUFFICIENT_BUFFERS`] when the guest shall
-    /// try again.
+    /// [`HvStatus::INVALID_CONNECTION_ID`] when there is none, and [`HvStatus::INSUFFICIENT_BUFFERS`] when the guest
+    /// shall try again.
     PostMessage {
         /// Where to.
         connection_id: ConnectionId,
@@ -126,27 +126,21 @@ impl fmt::Debug for Payload {
 /// | [`INVALID_ALIGNMENT`](HvStatus::INVALID_ALIGNMENT) | parameters that are misaligned, cross a page, or are not in guest memory |
 /// | [`INVALID_PARAMETER`](HvStatus::INVALID_PARAMETER) | a message of type 0, of one of the hypervisor's types, of more than 240 bytes or with reserved bits; an event flag from 2048 on; more debug data than fits |
 ///
-/// Sources: TLFS "Common Hypercall Status Codes", "HvCallPostMessage" and "HvCallSignalEvent". For a payload that is too long
-/// QEMU answers `INVALID_HYPERCALL_INPUT` instead, and it takes any type and reserved bits. What to answer to reserved bits of a
-/// signal the specification leaves open: KVM and QEMU answer as here.
+/// Sources: TLFS "Common Hypercall Status Codes", "HvCallPostMessage" and "HvCallSignalEvent". For a payload that is
+/// too long QEMU answers `INVALID_HYPERCALL_INPUT` instead, and it takes any type and reserved bits. What to answer
+/// to reserved bits of a signal the specification leaves open: KVM and QEMU answer as here.
 ///
 /// ```
 /// use hvcall::host::{CallRegisters, Request, decode};
-/// # struct NoMemory;
-/// # impl hvcall::GuestMemory for NoMemory {
-/// #     fn read(&self, gpa: u64, dst: &mut [u8]) -> Result<(), hvcall::MemoryError> { Err(hvcall::MemoryError { gpa, len: dst.len() }) }
-/// #     fn write(&self, gpa: u64, src: &[u8]) -> Result<(), hvcall::MemoryError> { Err(hvcall::MemoryError { gpa, len: src.len() }) }
-/// #     fn load_u32(&self, gpa: u64) -> Result<u32, hvcall::MemoryError> { Err(hvcall::MemoryError { gpa, len: 4 }) }
-/// #     fn store_u32(&self, gpa: u64, _: u32) -> Result<(), hvcall::MemoryError> { Err(hvcall::MemoryError { gpa, len: 4 }) }
-/// #     fn fetch_or_u32(&self, gpa: u64, _: u32) -> Result<u32, hvcall::MemoryError> { Err(hvcall::MemoryError { gpa, len: 4 }) }
-/// # }
-/// # let guest_memory = NoMemory;
+/// use hvcall::{GuestMemory, HvStatus};
 ///
-/// // A guest signals its channel's event in the fast form.
-/// let registers = CallRegisters { control: 0x1_005d, input: 0x2001, ..CallRegisters::default() };
-/// match decode(&registers, &guest_memory) {
-///     Ok(Request::SignalEvent { connection_id, flag_number: 0 }) => assert_eq!(connection_id.0, 0x2001),
-///     other => panic!("{other:?}"),
+/// /// A guest signals the event of connection 0x2001 in the fast form.
+/// fn example(memory: &impl GuestMemory) -> Result<(), HvStatus> {
+///     let registers = CallRegisters { control: 0x1_005d, input: 0x2001, ..CallRegisters::default() };
+///     if let Request::SignalEvent { connection_id, flag_number } = decode(&registers, memory)? {
+///         assert_eq!((connection_id.0, flag_number), (0x2001, 0));
+///     }
+///     Ok(())
 /// }
 /// ```
 pub fn decode(registers: &CallRegisters, memory: &(impl GuestMemory + ?Sized)) -> Result<Request, HvStatus> {
@@ -165,9 +159,9 @@ pub fn decode(registers: &CallRegisters, memory: &(impl GuestMemory + ?Sized)) -
             only_in_memory(registers)?;
             let PostDebugDataInput { count, options } = read(registers, memory)?;
             let count = count.get();
-            // What the header leaves of its page, which need not begin with it.
-            let room = 0xff8u64.saturating_sub(registers.input & 0xfff);
-            if count > DEBUG_DATA_MAX || u64::from(count) > room {
+            // What is left of the page behind the header, which need not stand at its begin.
+            let room = u64::from(DEBUG_DATA_MAX).saturating_sub(registers.input & 0xfff);
+            if u64::from(count) > room {
                 return Err(HvStatus::INVALID_PARAMETER);
             }
             Ok(Request::PostDebugData {

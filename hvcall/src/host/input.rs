@@ -18,8 +18,8 @@ pub struct CallRegisters {
     pub input: u64,
     /// Address of the output, or the second 8 bytes of the input in the fast form: R8, X2; `params[1]` of KVM's exit.
     pub output: u64,
-    /// XMM0 to XMM5, when the guest may pass input there ([`Features::XMM_INPUT`](crate::cpuid::Features::XMM_INPUT)) and
-    /// the VMM knows them. KVM does not pass them on.
+    /// XMM0 to XMM5, when the guest may pass input there ([`Features::XMM_INPUT`](crate::cpuid::Features::XMM_INPUT))
+    /// and the VMM knows them. KVM does not pass them on.
     pub xmm: Option<[u128; XMM_REGISTERS]>,
 }
 
@@ -55,8 +55,8 @@ impl CallRegisters {
 ///
 /// # Errors
 /// * [`HvStatus::INVALID_HYPERCALL_INPUT`]: the fast form, and registers do not hold so much.
-/// * [`HvStatus::INVALID_ALIGNMENT`]: the address is no multiple of 8, the input crosses into the next page, or it is not
-///   wholly in guest memory. The specification has this one status for the three.
+/// * [`HvStatus::INVALID_ALIGNMENT`]: the address is no multiple of 8, the input crosses into the next page, or it is
+///   not wholly in guest memory. The specification has this one status for the three.
 pub fn read_input(
     registers: &CallRegisters,
     memory: &(impl GuestMemory + ?Sized),

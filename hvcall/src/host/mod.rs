@@ -1,8 +1,8 @@
 //! The host's side: what a VMM needs to answer a guest's hypercalls and to reach its SynIC.
 //!
-//! [`decode`] turns registers and memory into a [`Request`] or the status that refuses it, [`synic`] delivers messages and
-//! events. Both are written for a VMM that leaves the SynIC's registers, interrupts and most hypercalls to KVM, and gets from
-//! it what KVM does not answer itself.
+//! [`decode`] turns registers and memory into a [`Request`] or the status that refuses it, [`synic`] delivers
+//! messages and events. Both are written for a VMM that leaves the SynIC's registers, interrupts and most hypercalls
+//! to KVM, and gets from it what KVM does not answer itself.
 
 mod decode;
 mod input;

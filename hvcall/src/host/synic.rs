@@ -22,27 +22,28 @@ const PENDING: u32 = (MessageFlags::PENDING.bits() as u32) << 8;
 pub enum Delivery {
     /// It stands in the slot: raise the SINT's interrupt.
     Delivered,
-    /// The slot holds an earlier message, which now says that more are pending. Keep this one, and post it again when the
-    /// guest writes EOM or ends the interrupt. KVM tells both by the resample eventfd of the SINT's irqfd.
+    /// The slot holds an earlier message, which now says that more are pending. Keep this one, and post it again when
+    /// the guest writes EOM or ends the interrupt. KVM tells both by the resample eventfd of the SINT's irqfd.
     SlotBusy,
 }
 
 /// Puts a message into the slot of `sint` in the message page at `simp_gpa`.
 ///
-/// One caller at a time may post to a slot. KVM's synthetic timers post, too, where a guest has them send messages: Linux
-/// gives those a SINT of their own.
+/// One caller at a time may post to a slot. KVM's synthetic timers post, too, where a guest has them send messages:
+/// Linux gives those a SINT of their own.
 ///
 /// # Order
 ///
-/// A guest is done with a message when it stores type 0; after a full barrier it reads the pending flag, and writes EOM when that
-/// is set.
+/// A guest is done with a message when it stores type 0; after a full barrier it reads the pending flag, and writes
+/// EOM when that is set.
 ///
-/// * Free slot: everything but the type is written first, and the type with release ordering last. A guest that sees the
-///   type sees the message.
-/// * Busy slot: the flag is set, and after a full barrier the type is looked at again. Each side writes its own word before it
-///   reads the other's, with a full barrier between, so one of the two at least sees what the other wrote: either the guest reads
-///   the flag and will write EOM, or the type is found to be 0 here, and the message is delivered after all. A message is
-///   never kept for an EOM that does not come. Where both see the other's, an EOM comes that nobody waits for, which does no harm.
+/// * Free slot: everything but the type is written first, and the type with release ordering last. A guest that sees
+///   the type sees the message.
+/// * Busy slot: the flag is set, and after a full barrier the type is looked at again. Each side writes its own word
+///   before it reads the other's, with a full barrier between, so one of the two at least sees what the other wrote:
+///   either the guest reads the flag and will write EOM, or the type is found to be 0 here, and the message is
+///   delivered after all. A message is never kept for an EOM that does not come. Where both see the other's, an EOM
+///   comes that nobody waits for, which does no harm.
 ///
 /// # Errors
 /// When the slot is not wholly in guest memory. What it holds then is not said.
@@ -67,7 +68,8 @@ pub fn post_message(
     Ok(Delivery::Delivered)
 }
 
-/// Sets a flag of `sint` in the event page at `siefp_gpa`. Returns whether it was clear before: only then raise the SINT's interrupt.
+/// Sets a flag of `sint` in the event page at `siefp_gpa`. Returns whether it was clear before: only then raise the
+/// SINT's interrupt.
 ///
 /// It may be called by several threads at once, and at the same time as the guest takes flags.
 ///

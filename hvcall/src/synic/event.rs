@@ -14,7 +14,8 @@ pub const EVENT_FLAGS_SIZE: usize = 256;
 
 /// The event flags of one SINT: 2048 bits.
 ///
-/// Flag `n` is bit `n % 32` of word `n / 32`. Sources: TLFS "HV_SYNIC_EVENT_FLAGS"; Linux `union hv_synic_event_flags`.
+/// Flag `n` is bit `n % 32` of word `n / 32`. Sources: TLFS "HV_SYNIC_EVENT_FLAGS"; Linux `union
+/// hv_synic_event_flags`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct EventFlags {

@@ -47,7 +47,8 @@ impl fmt::Debug for MessageFlags {
 )]
 #[repr(C)]
 pub struct MessageHeader {
-    /// What the message is, as a [`MessageType`]; 0 while the slot is free. It is written last by the host and cleared by the guest.
+    /// What the message is, as a [`MessageType`]; 0 while the slot is free. It is written last by the host and
+    /// cleared by the guest.
     pub message_type: U32,
     /// Bytes of the payload that count, 0 to 240.
     pub payload_size: u8,
@@ -55,7 +56,8 @@ pub struct MessageHeader {
     pub flags: MessageFlags,
     /// Zero.
     pub reserved: U16,
-    /// Who sent it: the port's id for a posted message (low 24 bits), the partition's id for an intercept, 0 for a timer.
+    /// Who sent it: the port's id for a posted message (low 24 bits), the partition's id for an intercept, 0 for a
+    /// timer.
     pub sender: U64,
 }
 

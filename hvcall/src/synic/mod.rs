@@ -1,4 +1,5 @@
-//! The synthetic interrupt controller: 16 sources (SINTs) for each virtual processor, each with a message slot and 2048 event flags.
+//! The synthetic interrupt controller: 16 sources (SINTs) for each virtual processor, each with a message slot and
+//! 2048 event flags.
 
 mod event;
 mod message;

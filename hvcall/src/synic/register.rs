@@ -5,7 +5,8 @@ use core::fmt;
 use crate::page_register::page_register;
 
 page_register! {
-    /// Where the message page of a virtual processor is (SIMP); 0 at reset. Source: TLFS "SIMP Register"; Linux `hv_synic_simp`.
+    /// Where the message page of a virtual processor is (SIMP); 0 at reset. Source: TLFS "SIMP Register"; Linux
+    /// `hv_synic_simp`.
     Simp;
     /// Where the event flags page of a virtual processor is (SIEFP); 0 at reset. Source: TLFS "SIEFP Register"; Linux
     /// `hv_synic_siefp`.
@@ -110,8 +111,8 @@ impl SintRegister {
         self.0 & PROXY != 0
     }
 
-    /// The register unmasked with this vector, or `None` below [`FIRST_VECTOR`](Self::FIRST_VECTOR), where the write would
-    /// fault.
+    /// The register unmasked with this vector, or `None` below [`FIRST_VECTOR`](Self::FIRST_VECTOR), where the write
+    /// would fault.
     #[must_use]
     pub const fn with_vector(self, vector: u8) -> Option<Self> {
         if vector < Self::FIRST_VECTOR {
