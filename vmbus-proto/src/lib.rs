@@ -2,6 +2,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod host;
 pub mod wire;
 
 pub use hvcall;
