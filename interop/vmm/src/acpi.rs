@@ -1,5 +1,8 @@
-//! ACPI tables for a machine of ACPI's hardware-reduced kind, which is what Hyper-V's generation 2 machines are: no power-management
-//! timer, no system control interrupt, no 8259, no PIT. Power-off and reset are one register each.
+//! ACPI tables for a machine that has little: no power-management timer, no general-purpose events, a system control interrupt that
+//! never comes. Power-off is a write to the PM1 control register, reset a write to the reset register.
+//!
+//! The hardware-reduced kind of ACPI would do without the PM1 block, but a Linux that was not started by UEFI then cannot reset the
+//! machine: it leaves the reset register alone and jumps to a BIOS (arch/x86/kernel/reboot.c, `efi_reboot_required`).
 //!
 //! Linux's hv_vmbus binds to an ACPI device whose _HID is `VMBUS` or `VMBus` and takes the window for its devices' registers from
 //! the _CRS of that device or of one above it; Hyper-V places the window on the device above, of the module kind (ACPI0004).
@@ -11,6 +14,7 @@ use acpi_tables::aml::{
     AddressSpace, AddressSpaceCacheable, Device, EISAName, IO, Interrupt, Name, Package, ResourceTemplate,
     Scope,
 };
+use acpi_tables::facs::FACS;
 use acpi_tables::fadt::{FADTBuilder, Flags};
 use acpi_tables::gas::{AccessSize, AddressSpace as RegisterSpace, GAS};
 use acpi_tables::madt::{EnabledStatus, IoApic, LocalInterruptController, MADT, ProcessorLocalApic};
@@ -27,8 +31,9 @@ pub fn tables(cpus: u8) -> Vec<u8> {
     let mut image = Image {
         bytes: vec![0; Rsdp::len()],
     };
+    let facs = image.append(&FACS::new());
     let dsdt = image.append(&dsdt());
-    let fadt = image.append(&fadt(dsdt));
+    let fadt = image.append(&fadt(facs, dsdt));
     let madt = image.append(&madt(cpus));
     let mut xsdt = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     xsdt.add_entry(fadt);
@@ -45,37 +50,50 @@ struct Image {
 }
 
 impl Image {
-    /// Appends a table and returns its guest-physical address.
+    /// Appends a table, aligned as the FACS must be, and returns its guest-physical address.
     fn append(&mut self, table: &dyn Aml) -> u64 {
-        self.bytes.resize(self.bytes.len().next_multiple_of(16), 0);
+        self.bytes.resize(self.bytes.len().next_multiple_of(64), 0);
         let address = layout::ACPI + self.bytes.len() as u64;
         table.to_aml_bytes(&mut self.bytes);
         address
     }
 }
 
-fn register(port: u16) -> GAS {
-    GAS::new(
-        RegisterSpace::SystemIo,
-        8,
-        0,
-        AccessSize::ByteAccess,
-        u64::from(port),
-    )
+fn register(port: u16, bits: u8, access: AccessSize) -> GAS {
+    GAS::new(RegisterSpace::SystemIo, bits, 0, access, u64::from(port))
 }
 
-fn fadt(dsdt: u64) -> impl Aml {
+fn fadt(facs: u64, dsdt: u64) -> impl Aml {
+    /// `iapc_boot_arch`: there is no VGA to probe.
+    const NO_VGA: u16 = 1 << 2;
     let mut fadt = FADTBuilder::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION)
+        .firmware_ctrl_64(facs)
         .dsdt_64(dsdt)
-        .flag(Flags::HwReducedAcpi)
+        .flag(Flags::Wbinvd)
         .flag(Flags::ResetRegSup)
         .flag(Flags::Headless)
+        // These three say what the PM1 block lacks: its power button, its sleep button, its clock's alarm.
         .flag(Flags::PwrButton)
-        .flag(Flags::SlpButton);
-    fadt.reset_reg = register(layout::RESET_PORT);
+        .flag(Flags::SlpButton)
+        .flag(Flags::FixRtc);
+    fadt.iapc_boot_arch = NO_VGA.into();
+    fadt.sci_int = layout::SCI_IRQ.into();
+    fadt.pm1a_evt_blk = u32::from(layout::PM1_EVENT_PORT).into();
+    fadt.pm1_evt_len = layout::PM1_EVENT_LEN;
+    fadt.x_pm1a_evt_blk = register(
+        layout::PM1_EVENT_PORT,
+        8 * layout::PM1_EVENT_LEN,
+        AccessSize::WordAccess,
+    );
+    fadt.pm1a_cnt_blk = u32::from(layout::PM1_CONTROL_PORT).into();
+    fadt.pm1_cnt_len = layout::PM1_CONTROL_LEN;
+    fadt.x_pm1a_cnt_blk = register(
+        layout::PM1_CONTROL_PORT,
+        8 * layout::PM1_CONTROL_LEN,
+        AccessSize::WordAccess,
+    );
+    fadt.reset_reg = register(layout::RESET_PORT, 8, AccessSize::ByteAccess);
     fadt.reset_value = layout::RESET_VALUE;
-    fadt.sleep_control_reg = register(layout::SLEEP_CONTROL_PORT);
-    fadt.sleep_status_reg = register(layout::SLEEP_STATUS_PORT);
     fadt.finalize()
 }
 
@@ -96,7 +114,11 @@ fn madt(cpus: u8) -> impl Aml {
 fn dsdt() -> Sdt {
     let mut aml = Vec::new();
     let (mmio_first, mmio_last) = layout::VMBUS_MMIO;
-    Name::new("_S5_".into(), &Package::new(vec![&layout::SLEEP_TYPE_OFF])).to_aml_bytes(&mut aml);
+    Name::new(
+        "_S5_".into(),
+        &Package::new(vec![&layout::SLEEP_TYPE_OFF, &layout::SLEEP_TYPE_OFF]),
+    )
+    .to_aml_bytes(&mut aml);
     Scope::new(
         "_SB_".into(),
         vec![
@@ -204,6 +226,8 @@ mod tests {
         let fadt = table(&image, u64_at(xsdt, 36));
         let madt = table(&image, u64_at(xsdt, 44));
         assert_eq!((&fadt[..4], &madt[..4]), (&b"FACP"[..], &b"APIC"[..]));
+        let facs = usize::try_from(u64_at(fadt, 132) - layout::ACPI).unwrap();
+        assert_eq!((&image[facs..facs + 4], facs % 64), (&b"FACS"[..], 0));
         let dsdt = table(&image, u64_at(fadt, 140));
         assert_eq!(&dsdt[..4], b"DSDT");
         assert!(dsdt.windows(6).any(|bytes| bytes == b"VMBUS\0"));
@@ -227,7 +251,13 @@ mod tests {
         let fadt = table(&image, u64_at(xsdt, 36));
         let port_of = |offset: usize| (fadt[offset], u64_at(fadt, offset + 4));
         assert_eq!(port_of(116), (1, u64::from(layout::RESET_PORT)));
-        assert_eq!(port_of(244), (1, u64::from(layout::SLEEP_CONTROL_PORT)));
-        assert_eq!(port_of(256), (1, u64::from(layout::SLEEP_STATUS_PORT)));
+        assert_eq!(u32_at(fadt, 64), usize::from(layout::PM1_CONTROL_PORT));
+        assert_eq!(port_of(172), (1, u64::from(layout::PM1_CONTROL_PORT)));
+        assert_eq!(u32_at(fadt, 56), usize::from(layout::PM1_EVENT_PORT));
+        assert_eq!(port_of(148), (1, u64::from(layout::PM1_EVENT_PORT)));
+        assert_eq!(
+            (fadt[88], fadt[89]),
+            (layout::PM1_EVENT_LEN, layout::PM1_CONTROL_LEN)
+        );
     }
 }

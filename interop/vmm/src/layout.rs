@@ -42,15 +42,21 @@ pub const SERIAL_IRQ: u32 = 4;
 pub const RTC_PORT: u16 = 0x70;
 /// The keyboard controller's command port, which resets a PC when 0xFE is written to it.
 pub const I8042_COMMAND_PORT: u16 = 0x64;
-/// ACPI's sleep control register.
-pub const SLEEP_CONTROL_PORT: u16 = 0x600;
-/// ACPI's sleep status register.
-pub const SLEEP_STATUS_PORT: u16 = 0x601;
+/// ACPI's PM1 event block: two bytes of status, two that enable.
+pub const PM1_EVENT_PORT: u16 = 0x600;
+/// Length of the PM1 event block.
+pub const PM1_EVENT_LEN: u8 = 4;
+/// ACPI's PM1 control register, two bytes.
+pub const PM1_CONTROL_PORT: u16 = 0x604;
+/// Length of the PM1 control register.
+pub const PM1_CONTROL_LEN: u8 = 2;
 /// ACPI's reset register.
-pub const RESET_PORT: u16 = 0x602;
+pub const RESET_PORT: u16 = 0x608;
 /// What the guest writes to [`RESET_PORT`] to be reset.
 pub const RESET_VALUE: u8 = 1;
-/// The sleep type that means "off" (S5) in [`SLEEP_CONTROL_PORT`].
+/// The sleep type that means "off" (S5) in [`PM1_CONTROL_PORT`].
 pub const SLEEP_TYPE_OFF: u8 = 5;
+/// ACPI's system control interrupt. It is never raised: no event is.
+pub const SCI_IRQ: u16 = 9;
 /// The interrupt that the DSDT names for the VMBus device; Hyper-V and QEMU name one, nobody ever raises it.
 pub const VMBUS_IRQ: u32 = 7;

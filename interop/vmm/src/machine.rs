@@ -8,7 +8,7 @@ use crate::serial::Serial;
 use crate::synic::Synic;
 use crate::vcpu::Vcpu;
 use crate::{layout, registers, sys};
-use kvm_bindings::{KVM_CAP_HYPERV_EVENTFD, KVM_CAP_HYPERV_SYNIC2, KVM_CAP_HYPERV_VP_INDEX};
+use kvm_bindings::{KVM_CAP_HYPERV_EVENTFD, KVM_CAP_HYPERV_SYNIC2, KVM_CAP_HYPERV_VP_INDEX, kvm_pit_config};
 use kvm_ioctls::{Kvm, VmFd};
 use std::fmt;
 use std::io;
@@ -121,6 +121,9 @@ impl Machine {
             .map_err(kvm("place its task state"))?;
         vm.create_irq_chip()
             .map_err(kvm("make the interrupt controllers"))?;
+        // Linux programs the timer of a PC to be quiet, and Windows wants it to be there.
+        vm.create_pit2(kvm_pit_config::default())
+            .map_err(kvm("make the interval timer"))?;
         sys::map_memory(&vm, ram)?;
         let vcpus = (0..config.cpus)
             .map(|index| Vcpu::new(&kvm_fd, &vm, index, config.cpus))

@@ -4,10 +4,15 @@ use crate::layout;
 use crate::machine::Ending;
 use crate::rtc::Rtc;
 use crate::serial::Serial;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// ACPI's sleep control register: bit 5 makes the sleep type in bits 4:2 take effect.
-const SLEEP_ENABLE: u8 = 1 << 5;
+/// The second half of the PM1 event block.
+const PM1_ENABLE_PORT: u16 = layout::PM1_EVENT_PORT + layout::PM1_EVENT_LEN as u16 / 2;
+/// PM1 control: ACPI's registers are in effect. There is no other mode here.
+const SCI_ENABLED: u16 = 1;
+/// PM1 control: makes the sleep type in bits 12:10 take effect.
+const SLEEP_ENABLE: u16 = 1 << 13;
 /// The keyboard controller's command that pulses the processor's reset line.
 const I8042_PULSE_RESET: u8 = 0xFE;
 /// What a bus answers on which nobody does.
@@ -18,6 +23,8 @@ const FLOATING: u8 = 0xFF;
 pub struct Ports {
     serial: Arc<Serial>,
     rtc: Mutex<Rtc>,
+    /// PM1's enable register. The guest reads back what it wrote, or complains; no event ever happens.
+    pm1_enable: AtomicU16,
 }
 
 impl Ports {
@@ -26,42 +33,49 @@ impl Ports {
         Self {
             serial,
             rtc: Mutex::default(),
+            pm1_enable: AtomicU16::new(0),
         }
     }
 
     /// The guest reads `data.len()` bytes at `port`.
     pub fn read(&self, port: u16, data: &mut [u8]) {
         data.fill(FLOATING);
-        let [value] = data else { return };
-        *value = match port {
-            port if is_serial(port) => self.serial.read(port - layout::SERIAL_PORT),
-            port if port == layout::RTC_PORT + 1 => {
-                self.rtc.lock().unwrap_or_else(PoisonError::into_inner).read()
+        match (port, data) {
+            (layout::PM1_CONTROL_PORT, data @ [_, _]) => data.copy_from_slice(&SCI_ENABLED.to_le_bytes()),
+            (layout::PM1_EVENT_PORT, data @ [_, _]) => data.fill(0),
+            (PM1_ENABLE_PORT, data @ [_, _]) => {
+                data.copy_from_slice(&self.pm1_enable.load(Ordering::Relaxed).to_le_bytes());
             }
-            layout::SLEEP_CONTROL_PORT | layout::SLEEP_STATUS_PORT => 0,
-            _ => FLOATING,
-        };
+            (port, [value]) if is_serial(port) => *value = self.serial.read(port - layout::SERIAL_PORT),
+            (port, [value]) if port == layout::RTC_PORT + 1 => *value = self.rtc().read(),
+            _ => {}
+        }
     }
 
     /// The guest writes `data` to `port`; some of that ends the machine.
     #[must_use]
     pub fn write(&self, port: u16, data: &[u8]) -> Option<Ending> {
-        let &[value] = data else { return None };
-        match port {
-            port if is_serial(port) => self.serial.write(port - layout::SERIAL_PORT, value),
-            layout::RTC_PORT => self
-                .rtc
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .select(value),
-            layout::SLEEP_CONTROL_PORT if value & SLEEP_ENABLE != 0 => {
-                return (value >> 2 & 7 == layout::SLEEP_TYPE_OFF).then_some(Ending::PowerOff);
+        match (port, data) {
+            (layout::PM1_CONTROL_PORT, &[low, high]) => {
+                let control = u16::from_le_bytes([low, high]);
+                let off = control >> 10 & 7 == u16::from(layout::SLEEP_TYPE_OFF);
+                return (control & SLEEP_ENABLE != 0 && off).then_some(Ending::PowerOff);
             }
-            layout::RESET_PORT if value == layout::RESET_VALUE => return Some(Ending::Reset),
-            layout::I8042_COMMAND_PORT if value == I8042_PULSE_RESET => return Some(Ending::Reset),
+            (PM1_ENABLE_PORT, &[low, high]) => {
+                self.pm1_enable
+                    .store(u16::from_le_bytes([low, high]), Ordering::Relaxed);
+            }
+            (layout::RESET_PORT, [layout::RESET_VALUE]) => return Some(Ending::Reset),
+            (layout::I8042_COMMAND_PORT, [I8042_PULSE_RESET]) => return Some(Ending::Reset),
+            (layout::RTC_PORT, &[index]) => self.rtc().select(index),
+            (port, &[value]) if is_serial(port) => self.serial.write(port - layout::SERIAL_PORT, value),
             _ => {}
         }
         None
+    }
+
+    fn rtc(&self) -> MutexGuard<'_, Rtc> {
+        self.rtc.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,32 +94,24 @@ mod tests {
     #[test]
     fn a_sleep_type_of_5_powers_off_and_nothing_else_does() {
         let ports = ports();
-        let write = |value| ports.write(layout::SLEEP_CONTROL_PORT, &[value]);
-        assert_eq!(
-            write(SLEEP_ENABLE | layout::SLEEP_TYPE_OFF << 2),
-            Some(Ending::PowerOff)
-        );
-        assert_eq!(write(layout::SLEEP_TYPE_OFF << 2), None, "not enabled");
-        assert_eq!(write(SLEEP_ENABLE | 3 << 2), None, "another sleep type");
-        assert_eq!(
-            ports.write(layout::SLEEP_CONTROL_PORT, &[0xFF, 0xFF]),
-            None,
-            "not a byte"
-        );
+        let write = |value: u16| ports.write(layout::PM1_CONTROL_PORT, &value.to_le_bytes());
+        let off = u16::from(layout::SLEEP_TYPE_OFF) << 10;
+        assert_eq!(write(SLEEP_ENABLE | off | SCI_ENABLED), Some(Ending::PowerOff));
+        assert_eq!(write(off), None, "not enabled");
+        assert_eq!(write(SLEEP_ENABLE | 3 << 10), None, "another sleep type");
+        assert_eq!(ports.write(layout::PM1_CONTROL_PORT, &[0xFF]), None, "not a word");
     }
 
     #[test]
-    fn both_reset_registers_reset() {
-        let ports = ports();
-        assert_eq!(
-            ports.write(layout::RESET_PORT, &[layout::RESET_VALUE]),
-            Some(Ending::Reset)
-        );
-        assert_eq!(
-            ports.write(layout::I8042_COMMAND_PORT, &[I8042_PULSE_RESET]),
-            Some(Ending::Reset)
-        );
-        assert_eq!(ports.write(layout::RESET_PORT, &[0]), None);
+    fn acpi_is_in_effect_and_no_event_is_pending() {
+        let (ports, mut word) = (ports(), [0xAA; 2]);
+        ports.read(layout::PM1_CONTROL_PORT, &mut word);
+        assert_eq!(word, [1, 0]);
+        assert_eq!(ports.write(PM1_ENABLE_PORT, &[0x20, 0x01]), None);
+        ports.read(PM1_ENABLE_PORT, &mut word);
+        assert_eq!(word, [0x20, 0x01]);
+        ports.read(layout::PM1_EVENT_PORT, &mut word);
+        assert_eq!(word, [0, 0]);
     }
 
     #[test]
