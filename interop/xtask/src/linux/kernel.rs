@@ -197,9 +197,9 @@ fn unpack(package: &Path, folder: &Path) -> Result<()> {
     }
     let parent = folder.parent().context("a cache folder has a parent")?;
     let partial = tempfile::tempdir_in(parent)?;
-    command::output(command::tool("dpkg").arg("-x").arg(package).arg(partial.path())).map_err(|error| {
+    command::output(command::tool("dpkg").arg("-x").arg(package).arg(partial.path())).map_err(|_| {
         bad_input(format!(
-            "{} is no Debian package that can be unpacked: {error}",
+            "{} is no Debian package: dpkg cannot unpack it",
             package.display()
         ))
     })?;

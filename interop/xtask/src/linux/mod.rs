@@ -47,11 +47,13 @@ pub(crate) fn run(options: &LinuxOptions) -> Result<ExitCode> {
             "this needs an x86-64 machine: the VMM runs x86-64 guests on KVM",
         ));
     }
+    let outputs = Outputs::make(options)?;
     let workspace = Workspace::find()?;
     let nested = runs_nested(options.via)?;
     prerequisites::ensure(nested)?;
     let run = Run {
         options,
+        outputs,
         nested,
         kernel: match &options.kernel {
             Some(path) => Kernel::named(path, &workspace)?,
@@ -89,6 +91,7 @@ fn runs_nested(via: Via) -> Result<bool> {
 
 struct Run<'a> {
     options: &'a LinuxOptions,
+    outputs: Outputs,
     nested: bool,
     kernel: Kernel,
     rig_kernel: Option<Kernel>,
@@ -115,9 +118,8 @@ impl Run<'_> {
             "Booting",
             format_args!("{} on {} vCPUs", self.kernel.release, self.options.cpus),
         );
-        let limit = Duration::from_secs(self.options.timeout);
         let log = machine.log.clone();
-        let outcome = machine.run(limit)?;
+        let outcome = machine.run(self.limit())?;
         self.tell_trouble(&outcome, log.as_deref());
 
         if self.options.run.is_some() {
@@ -138,7 +140,7 @@ impl Run<'_> {
             figures: figures(&outcome),
         };
         println!("\n{report}");
-        if let Some(path) = &self.options.report {
+        if let Some(path) = &self.outputs.report {
             report.write(path)?;
         }
         Ok(if report.all_hold() {
@@ -157,11 +159,19 @@ impl Run<'_> {
             memory: self.options.memory,
             disks: disks.iter().map(|disk| disk.argument(&disk.image)).collect(),
             stats,
-            trace: output_file(self.options.trace.as_deref())?,
-            pcap: output_file(self.options.pcap.as_deref())?,
+            trace: self.outputs.trace.clone(),
+            pcap: self.outputs.pcap.clone(),
         };
         match &self.rig_kernel {
-            Some(kernel) => nested::prepare(folder, kernel, &self.busybox, &self.vmm, invocation, disks),
+            Some(kernel) => nested::prepare(
+                folder,
+                kernel,
+                &self.busybox,
+                &self.vmm,
+                invocation,
+                disks,
+                self.limit(),
+            ),
             None => {
                 let mut command = Command::new(&self.vmm);
                 command
@@ -174,6 +184,10 @@ impl Run<'_> {
                 })
             }
         }
+    }
+
+    fn limit(&self) -> Duration {
+        Duration::from_secs(self.options.timeout)
     }
 
     /// Warnings and worse are shown in any case; the checks read the rest from the kernel's own buffer.
@@ -207,14 +221,30 @@ impl Run<'_> {
     }
 }
 
-/// A file that the user wants, made now, so that a path that is no good is told before the boot and not after it.
-fn output_file(path: Option<&Path>) -> Result<Option<PathBuf>> {
-    path.map(|path| {
-        fs::File::create(path)
-            .and_then(|_| path.canonicalize())
-            .map_err(|error| bad_input(format!("cannot write {}: {error}", path.display())))
-    })
-    .transpose()
+/// The files that the user wants, made before anything else: a path that is no good is told at once.
+struct Outputs {
+    trace: Option<PathBuf>,
+    pcap: Option<PathBuf>,
+    report: Option<PathBuf>,
+}
+
+impl Outputs {
+    fn make(options: &LinuxOptions) -> Result<Self> {
+        let make = |path: &Option<PathBuf>| {
+            path.as_deref()
+                .map(|path| {
+                    fs::File::create(path)
+                        .and_then(|_| path.canonicalize())
+                        .map_err(|error| bad_input(format!("cannot write {}: {error}", path.display())))
+                })
+                .transpose()
+        };
+        Ok(Self {
+            trace: make(&options.trace)?,
+            pcap: make(&options.pcap)?,
+            report: make(&options.report)?,
+        })
+    }
 }
 
 fn figures(outcome: &Outcome) -> BTreeMap<String, f64> {

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -50,6 +51,7 @@ pub(crate) fn prepare(
     vmm: &Path,
     mut invocation: Invocation,
     disks: &[Disk],
+    limit: Duration,
 ) -> Result<Machine> {
     let status = folder.join("status");
     let log = folder.join("rig.log");
@@ -80,7 +82,7 @@ pub(crate) fn prepare(
         .zip(drives())
         .map(|(disk, drive)| disk.argument(&drive))
         .collect();
-    archive.program("run-vmm", script(&invocation));
+    archive.file("run-vmm", script(&invocation, limit));
     let initramfs = folder.join("rig-initramfs");
     archive.write(&initramfs)?;
 
@@ -118,13 +120,18 @@ fn drives() -> impl Iterator<Item = PathBuf> {
     ('a'..='z').map(|letter| PathBuf::from(format!("/dev/vd{letter}")))
 }
 
-fn script(invocation: &Invocation) -> String {
+/// The limit holds inside too, so that the emulated machine ends when this program was ended before it.
+fn script(invocation: &Invocation, limit: Duration) -> String {
     let arguments: Vec<_> = invocation
         .arguments()
         .iter()
         .map(|argument| quoted(argument))
         .collect();
-    format!("#!/bin/sh\nexec /vmm {}\n", arguments.join(" "))
+    format!(
+        "exec /bin/busybox timeout -s KILL {} /vmm {}\n",
+        limit.as_secs(),
+        arguments.join(" ")
+    )
 }
 
 fn qemu(
