@@ -4,7 +4,7 @@
 # Prints what went wrong.
 reload_network() {
     ip link set "$(nic)" down
-    modprobe -r hv_netvsc || return 1
+    rmmod hv_netvsc || return 1
     ! nic_is_there || { echo "the card is still there after its driver was removed"; return 1; }
     modprobe hv_netvsc || return 1
     connect || return 1
