@@ -200,18 +200,16 @@ impl Run<'_> {
         if outcome.status == Some(0) && outcome.results.complete {
             return;
         }
-        if outcome.timed_out {
-            eprintln!(
-                "error: the machine did not end within {} s; the end of its console:",
-                self.options.timeout
-            );
-        } else {
-            eprintln!("error: the machine ended before the guest was done; the end of its console:");
-        }
+        let how = match outcome.status {
+            _ if outcome.timed_out => format!("the machine did not end within {} s", self.options.timeout),
+            Some(status) => format!("the VMM ended with status {status} before the guest was done"),
+            None => "the machine ended without a word from the VMM".into(),
+        };
+        eprintln!("error: {how}; the end of its console:");
         for line in &outcome.tail {
             eprintln!("  {line}");
         }
-        let Some(log) = log.filter(|_| outcome.boot_seconds.is_none()) else {
+        let Some(log) = log.filter(|_| outcome.status.is_none()) else {
             return;
         };
         eprintln!("the end of the console of the emulated machine around it:");
