@@ -1,0 +1,17 @@
+//! The host against a fake driver, over real rings, with disks in memory.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "numbers here are the tests' own, and a test that goes wrong may panic"
+)]
+
+mod disk;
+mod hostile;
+mod negotiation;
+mod queue;
+mod random;
+mod support;
