@@ -5,5 +5,6 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod host;
 pub mod toeplitz;
 pub mod wire;

@@ -5,6 +5,7 @@
 //! Linux `drivers/net/hyperv/hyperv_net.h` and OpenVMM `netvsp/src/protocol.rs`. All integers are little-endian.
 
 use bitflags::bitflags;
+use vmbus_proto::wire::GpadlId;
 use zerocopy::little_endian::{U16, U32, U64};
 
 use super::code::{layout, open_code, wire};
@@ -273,7 +274,7 @@ wire! {
     /// [`MessageType::SEND_RECEIVE_BUFFER`] and [`MessageType::SEND_SEND_BUFFER`]: memory that the guest lends.
     pub struct SendBuffer {
         /// The GPADL that describes the memory.
-        pub gpadl: U32,
+        pub gpadl: GpadlId,
         /// The guest's name for the buffer: [`RECEIVE_BUFFER_ID`] or [`SEND_BUFFER_ID`] in Linux.
         pub id: U16,
     }

@@ -400,7 +400,7 @@ impl fmt::Display for GuestMessage<'_> {
             Self::Init(m) => write!(f, " version {} to {}", m.min_version, m.max_version),
             Self::SendNdisVersion(m) => write!(f, " {}.{}", m.major, m.minor),
             Self::SendReceiveBuffer(m) | Self::SendSendBuffer(m) => {
-                write!(f, " gpadl {:#x} id {:#x}", m.gpadl.get(), m.id.get())
+                write!(f, " gpadl {} id {:#x}", m.gpadl, m.id.get())
             }
             Self::RevokeReceiveBuffer(m) | Self::RevokeSendBuffer(m) => write!(f, " id {:#x}", m.id.get()),
             Self::SendRndisPacket(m) => rndis_packet(f, m),
