@@ -44,31 +44,6 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
-    /// A disk image that is no whole number of blocks.
-    #[error(
-        "{}: {len} bytes are no whole number of {block}-byte blocks; make it longer: truncate --size=%{block} FILE",
-        path.display()
-    )]
-    Image {
-        /// The image.
-        path: PathBuf,
-        /// Its length in bytes.
-        len: u64,
-        /// Bytes of a block.
-        block: u64,
-    },
-    /// A disk image without a byte.
-    #[error("{}: the disk image is empty; make one: truncate --size=1G FILE", path.display())]
-    EmptyImage {
-        /// The image.
-        path: PathBuf,
-    },
-    /// A disk image that another machine, or another disk of this one, uses.
-    #[error("{}: in use by another machine or disk; end that, or give each disk an image of its own", path.display())]
-    ImageInUse {
-        /// The image.
-        path: PathBuf,
-    },
     /// The kernel image is none.
     #[error("{}: not a Linux bzImage for x86-64 ({why}); give a distribution's vmlinuz", path.display())]
     Kernel {

@@ -6,7 +6,6 @@
 pub mod acpi;
 pub mod boot;
 mod cpuid;
-pub mod disk;
 pub mod error;
 pub mod layout;
 pub mod machine;
