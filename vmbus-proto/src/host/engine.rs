@@ -389,6 +389,11 @@ impl<'a, const CHANNELS: usize, const GPADLS: usize, const REPLIES: usize>
         RingPages::new(self.gpadl(channel, opened.ring)?.ranges, opened.downstream).ok()
     }
 
+    /// All channels: those offered, those to be offered, and those rescinded and not yet released.
+    pub fn channels(&self) -> impl Iterator<Item = ChannelId> {
+        self.channels.iter().map(Channel::id)
+    }
+
     /// How to interrupt the guest for a channel that is opening or open.
     #[must_use]
     pub fn signal(&self, channel: ChannelId) -> Option<ChannelSignal> {

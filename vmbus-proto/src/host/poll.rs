@@ -15,14 +15,14 @@ impl<const CHANNELS: usize, const GPADLS: usize, const REPLIES: usize> Host<'_, 
         // What ends comes before what begins.
         self.poll_close()
             .or_else(|| self.poll_gpadl())
-            .or_else(|| self.poll_connection())
-            .or_else(|| self.poll_open())
-            .or_else(|| self.poll_modify())
             .or_else(|| {
                 Some(Event::Released {
                     channel: self.channels.take_gone()?,
                 })
             })
+            .or_else(|| self.poll_connection())
+            .or_else(|| self.poll_open())
+            .or_else(|| self.poll_modify())
     }
 
     fn poll_close(&mut self) -> Option<Event> {

@@ -2,9 +2,14 @@
 
 extern crate std;
 
+mod bounds;
+mod bus;
 mod connection;
 mod gpadl;
 mod open;
+mod random;
+mod rescind;
+mod simulation;
 
 use std::vec::Vec;
 
