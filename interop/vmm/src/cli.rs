@@ -2,28 +2,77 @@
 
 use clap::Parser;
 use std::path::PathBuf;
+use storvsc_proto::host::BlockSize;
 use tracing::level_filters::LevelFilter;
 use vmm::boot::Boot;
+use vmm::image::DiskConfig;
 use vmm::machine::Config;
 
+/// Boots a Linux kernel on a virtual machine whose only disk and network card are VMBus devices.
+///
+/// The machine looks like Hyper-V to its guest, whose own hv_vmbus, hv_storvsc and hv_netvsc drive the devices. It needs a KVM with
+/// Hyper-V's SynIC emulation; `cargo xtask linux` finds out, and nests one where there is none.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_long_help = "\
+Exit status:
+  0  the guest powered the machine off
+  1  the VMM or KVM failed
+  2  the machine could not start; the message names what to put right
+  3  the guest reset the machine; there is no firmware to start it again, so start the VMM again
+  4  the guest crashed: it said so, or its processor gave up
+  5  quit at the console, with Ctrl-A x
+
+Examples:
+  vmm --kernel /boot/vmlinuz --initrd initrd.img --disk root.img --cmdline 'console=ttyS0 root=/dev/sda'
+  vmm --kernel vmlinuz --disk root.img --disk data.img,ro,lun=5 --disk fast.img,bs=4096 --cpus 2
+  vmm --kernel vmlinuz --initrd initrd.img --net user --pcap nic.pcap --trace bus.txt --stats run.json"
+)]
 pub(crate) struct Arguments {
+    /// The kernel: a distribution's vmlinuz
     #[arg(long, value_name = "BZIMAGE")]
     kernel: PathBuf,
+
+    /// The initial ramdisk
     #[arg(long, value_name = "FILE")]
     initrd: Option<PathBuf>,
-    #[arg(long, default_value = "console=ttyS0 panic=-1")]
+
+    /// The kernel's command line
+    #[arg(long, value_name = "STRING", default_value = "console=ttyS0 panic=-1")]
     cmdline: String,
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+
+    /// Virtual processors; the disk controller and the network card have a channel for each
+    #[arg(long, value_name = "1..8", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     cpus: u8,
-    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u64).range(64..=65536))]
+
+    /// Memory in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(64..=65_536))]
     memory: u64,
-    #[arg(long, default_value = "warn")]
+
+    /// A disk: a raw image or a block device; may be given several times
+    ///
+    /// `ro` lets the guest only read it, `lun=N` chooses its LUN (0 to 254, else the lowest free), `bs=4096` gives it blocks of that size
+    /// instead of 512.
+    #[arg(long = "disk", value_name = "PATH[,ro][,lun=N][,bs=4096]", value_parser = disk)]
+    disks: Vec<DiskConfig>,
+
+    /// Write a trace to this file: every channel message and the first bytes of every packet, decoded, a line each
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+
+    /// Write counters to this file when the machine has ended
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) stats: Option<PathBuf>,
+
+    /// How much the VMM says on standard error: error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(crate) log: LevelFilter,
 }
 
 impl Arguments {
+    /// The machine that is asked for.
     pub(crate) fn config(&self) -> Config {
         Config {
             boot: Boot {
@@ -33,6 +82,76 @@ impl Arguments {
             },
             cpus: self.cpus,
             memory_mib: self.memory,
+            disks: self.disks.clone(),
+            trace: self.trace.clone(),
+        }
+    }
+}
+
+/// Reads a disk's options from the end, so that a path may have commas.
+fn disk(text: &str) -> Result<DiskConfig, String> {
+    let mut disk = DiskConfig {
+        path: PathBuf::new(),
+        read_only: false,
+        lun: None,
+        block_size: BlockSize::B512,
+    };
+    let mut rest = text;
+    while let Some((path, option)) = rest.rsplit_once(',') {
+        match option.split_once('=') {
+            None if option == "ro" => disk.read_only = true,
+            Some(("lun", number)) => match number.parse() {
+                Ok(lun @ 0..=254) => disk.lun = Some(lun),
+                _ => return Err(format!("lun={number}: a LUN is a number from 0 to 254")),
+            },
+            Some(("bs", "512")) => disk.block_size = BlockSize::B512,
+            Some(("bs", "4096")) => disk.block_size = BlockSize::B4096,
+            Some(("bs", size)) => return Err(format!("bs={size}: blocks have 512 or 4096 bytes")),
+            _ => break,
+        }
+        rest = path;
+    }
+    if rest.is_empty() {
+        return Err("the path of an image is missing".into());
+    }
+    disk.path = rest.into();
+    Ok(disk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn disks_have_options_in_any_order() {
+        let plain = DiskConfig {
+            path: "a.img".into(),
+            read_only: false,
+            lun: None,
+            block_size: BlockSize::B512,
+        };
+        assert_eq!(disk("a.img").unwrap(), plain);
+        let all = DiskConfig {
+            read_only: true,
+            lun: Some(5),
+            block_size: BlockSize::B4096,
+            ..plain.clone()
+        };
+        assert_eq!(disk("a.img,ro,lun=5,bs=4096").unwrap(), all);
+        assert_eq!(disk("a.img,bs=4096,lun=5,ro").unwrap(), all);
+        assert_eq!(disk("a,b.img,ro").unwrap().path, PathBuf::from("a,b.img"));
+    }
+
+    #[test]
+    fn options_that_are_none_are_told() {
+        for text in ["", ",ro", "a,lun=255", "a,lun=x", "a,bs=1024"] {
+            assert!(disk(text).is_err(), "{text}");
         }
     }
 }

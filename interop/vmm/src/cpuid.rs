@@ -3,23 +3,20 @@
 
 use crate::error::{Result, kvm};
 use crate::sys;
+use hvcall::cpuid::{
+    CallAccess, CpuidRegisters, FeatureLeaf, Features, HYPERVISOR_PRESENT, LEAF_FEATURES,
+    LEAF_HARDWARE_FEATURES, LEAF_PROCESSOR, LEAF_RECOMMENDATIONS, LEAF_VENDOR, RecommendationLeaf,
+    Recommendations, VENDOR_MICROSOFT, VendorLeaf,
+};
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
 use kvm_ioctls::{Kvm, VcpuFd};
 use std::ops::RangeInclusive;
 
 /// The leaves of a hypervisor's.
-const HYPERVISOR: RangeInclusive<u32> = 0x4000_0000..=0x4000_FFFF;
-/// The highest of Hyper-V's leaves that is passed on: implementation limits are 5, hardware features in use 6. Behind them KVM
-/// lists nested virtualisation and a debugger's interface, which is more than this machine is made for.
-const LAST_HYPERV_LEAF: u32 = 0x4000_0006;
-/// "Microsoft Hv" in EBX, ECX and EDX. KVM names itself there.
-const VENDOR: [u32; 3] = [0x7263_694D, 0x666F_736F, 0x7648_2074];
-/// Leaf 3, EBX: may use the debugger's hypercalls.
-const PRIVILEGE_DEBUGGING: u32 = 1 << 11;
-/// Leaf 3, EDX: the debugger's registers exist.
-const FEATURE_DEBUG_MSRS: u32 = 1 << 11;
-/// Leaf 4, EAX: a nested hypervisor should use the enlightened VMCS.
-const HINT_ENLIGHTENED_VMCS: u32 = 1 << 14;
+const HYPERVISOR: RangeInclusive<u32> = LEAF_VENDOR..=0x4000_FFFF;
+/// The highest of Hyper-V's leaves that is passed on. Behind it KVM lists nested virtualisation and a debugger's interface, which is
+/// more than this machine is made for.
+const LAST_HYPERV_LEAF: u32 = LEAF_HARDWARE_FEATURES;
 
 /// Sets the CPUID of the vCPU `index` among `count`.
 ///
@@ -50,41 +47,62 @@ fn leaves(
     for entry in &mut entries {
         set_topology(entry, u32::from(index), u32::from(count));
     }
-    entries.extend(
-        hyperv
-            .iter()
-            .filter(|entry| entry.function <= LAST_HYPERV_LEAF)
-            .copied(),
-    );
-    let last = entries
+    let hyperv = hyperv
         .iter()
+        .filter(|entry| (LEAF_VENDOR..=LAST_HYPERV_LEAF).contains(&entry.function));
+    let last = hyperv
+        .clone()
         .map(|entry| entry.function)
-        .filter(|function| HYPERVISOR.contains(function))
-        .max();
-    for entry in &mut entries {
-        match entry.function {
-            0x4000_0000 => {
-                entry.eax = last.unwrap_or(entry.eax);
-                [entry.ebx, entry.ecx, entry.edx] = VENDOR;
-            }
-            0x4000_0003 => {
-                entry.ebx &= !PRIVILEGE_DEBUGGING;
-                entry.edx &= !FEATURE_DEBUG_MSRS;
-            }
-            0x4000_0004 => entry.eax &= !HINT_ENLIGHTENED_VMCS,
-            _ => {}
-        }
-    }
+        .max()
+        .unwrap_or(LEAF_VENDOR);
+    entries.extend(hyperv.map(|entry| adapt(entry, last)));
     entries
+}
+
+/// Takes out of a leaf of KVM's what this machine does not have, and gives it Hyper-V's name.
+fn adapt(entry: &kvm_cpuid_entry2, max_leaf: u32) -> kvm_cpuid_entry2 {
+    let registers = CpuidRegisters {
+        eax: entry.eax,
+        ebx: entry.ebx,
+        ecx: entry.ecx,
+        edx: entry.edx,
+    };
+    let CpuidRegisters { eax, ebx, ecx, edx } = match entry.function {
+        LEAF_VENDOR => VendorLeaf {
+            max_leaf,
+            vendor: VENDOR_MICROSOFT,
+        }
+        .into(),
+        LEAF_FEATURES => {
+            let mut leaf = FeatureLeaf::from(registers);
+            leaf.calls.remove(CallAccess::DEBUGGING);
+            leaf.features
+                .remove(Features::DEBUG_MSRS | Features::GUEST_DEBUGGING);
+            leaf.into()
+        }
+        LEAF_RECOMMENDATIONS => {
+            let mut leaf = RecommendationLeaf::from(registers);
+            leaf.recommendations.remove(Recommendations::ENLIGHTENED_VMCS);
+            leaf.into()
+        }
+        _ => registers,
+    };
+    kvm_cpuid_entry2 {
+        eax,
+        ebx,
+        ecx,
+        edx,
+        ..*entry
+    }
 }
 
 /// Makes a leaf of the hardware's tell of core `index` in a socket of `count` cores with one thread each.
 fn set_topology(entry: &mut kvm_cpuid_entry2, index: u32, count: u32) {
     let bits = count.next_power_of_two().trailing_zeros();
     match (entry.function, entry.index) {
-        (1, _) => {
+        (LEAF_PROCESSOR, _) => {
             entry.ebx = entry.ebx & 0xFFFF | count << 16 | index << 24;
-            entry.ecx |= 1 << 31; // a hypervisor is present
+            entry.ecx |= HYPERVISOR_PRESENT;
             entry.edx = entry.edx & !(1 << 28) | u32::from(count > 1) << 28;
         }
         // Intel's caches: bits 31:26 count the cores of the socket less one, 25:14 the threads that share the cache.
@@ -143,11 +161,10 @@ mod tests {
         assert_eq!(last, 0x4000_0004);
         assert_eq!(name.map(u32::to_le_bytes).concat(), b"Microsoft Hv");
         assert_eq!(find(&leaves, 0x4000_0001)[0].to_le_bytes(), *b"Hv#1");
-        assert_eq!(
-            find(&leaves, 0x4000_0003),
-            [0xFFFF, !PRIVILEGE_DEBUGGING, 0, !FEATURE_DEBUG_MSRS]
-        );
-        assert_eq!(find(&leaves, 0x4000_0004)[0], !HINT_ENLIGHTENED_VMCS);
+        let debugger = (1 << 11, 1 << 1 | 1 << 11);
+        assert_eq!(find(&leaves, 0x4000_0003), [0xFFFF, !debugger.0, 0, !debugger.1]);
+        let enlightened_vmcs = 1 << 14;
+        assert_eq!(find(&leaves, 0x4000_0004)[0], !enlightened_vmcs);
         assert_eq!(leaves.len(), 4, "neither KVM's leaf nor the debugger's");
     }
 

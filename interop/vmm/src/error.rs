@@ -68,6 +68,36 @@ pub enum Error {
         /// The most that is possible.
         max: usize,
     },
+    /// A disk's image is no whole number of blocks.
+    #[error("{}: {len} bytes are no multiple of {block}; pad it: truncate -s %{block} FILE", path.display())]
+    ImageLength {
+        /// The image.
+        path: PathBuf,
+        /// Its bytes.
+        len: u64,
+        /// Bytes of a block.
+        block: u32,
+    },
+    /// A disk's image is being written, or is to be written while another one reads it.
+    #[error("{}: in use by another disk or VMM; give each writable disk an image of its own", path.display())]
+    ImageInUse {
+        /// The image.
+        path: PathBuf,
+    },
+    /// Two disks have the same LUN.
+    #[error("{}: LUN {lun} is taken by another disk; choose another lun=N or none", path.display())]
+    LunTaken {
+        /// The LUN.
+        lun: u8,
+        /// The second disk.
+        path: PathBuf,
+    },
+    /// More disks than LUNs.
+    #[error("{}: a controller has 256 LUNs, and all are taken; leave a disk out", path.display())]
+    TooManyDisks {
+        /// The disk that is too many.
+        path: PathBuf,
+    },
     /// The machine's memory cannot be had.
     #[error("--memory {mib}: the host did not give that much memory ({source}); ask for less")]
     Memory {

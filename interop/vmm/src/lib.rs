@@ -5,15 +5,23 @@
 
 pub mod acpi;
 pub mod boot;
+pub mod breach;
 mod cpuid;
+pub mod disk;
 pub mod error;
+pub mod image;
 pub mod layout;
 pub mod machine;
 pub mod memory;
+pub mod pages;
 pub mod ports;
 mod registers;
 pub mod rtc;
 pub mod serial;
+pub mod stats;
 pub mod synic;
 mod sys;
+pub mod trace;
 mod vcpu;
+pub mod vectored;
+pub mod vmbus;

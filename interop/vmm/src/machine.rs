@@ -1,23 +1,32 @@
 //! A machine: made from a configuration, run to its end.
 
 use crate::boot::{self, Boot};
+use crate::disk::Controller;
 use crate::error::{Error, Result, host, kvm};
+use crate::image::{self, DiskConfig};
 use crate::memory::{self, Ram};
 use crate::ports::Ports;
 use crate::serial::Serial;
+use crate::stats::Stats;
 use crate::synic::Synic;
+use crate::trace::Tracer;
 use crate::vcpu::Vcpu;
+use crate::vmbus::{Device, VmBus};
 use crate::{layout, registers, sys};
+use hvcall::host::{CallRegisters, Request, decode};
+use hvcall::{HvStatus, HypercallResult};
 use kvm_bindings::{KVM_CAP_HYPERV_EVENTFD, KVM_CAP_HYPERV_SYNIC2, KVM_CAP_HYPERV_VP_INDEX, kvm_pit_config};
-use kvm_ioctls::{Kvm, VmFd};
+use kvm_ioctls::Kvm;
 use std::fmt;
 use std::io;
 use std::os::raw::{c_int, c_void};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+use tracing::debug;
 use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
 /// What a machine is made from.
@@ -29,6 +38,10 @@ pub struct Config {
     pub cpus: u8,
     /// Its memory in MiB.
     pub memory_mib: u64,
+    /// Its disks.
+    pub disks: Vec<DiskConfig>,
+    /// Where to write a trace of the bus.
+    pub trace: Option<PathBuf>,
 }
 
 /// How a machine's life ended.
@@ -84,15 +97,31 @@ pub struct Partition {
     /// The machine's ports.
     pub ports: Ports,
     /// The synthetic interrupt controllers.
-    pub synic: Synic,
+    pub synic: Arc<Synic>,
+    /// The bus.
+    pub bus: Arc<VmBus>,
     /// Set when the machine has ended; the vCPUs' threads leave then.
     pub ended: AtomicBool,
 }
 
 impl Partition {
     /// A hypercall that KVM left to user space; returns its result.
-    pub fn hypercall(&self, _vp: u8, _control: u64, _parameters: [u64; 2]) -> u64 {
-        0x12
+    pub(crate) fn hypercall(&self, registers: &CallRegisters) -> HypercallResult {
+        let status = match decode(registers, self.ram) {
+            Ok(Request::PostMessage {
+                connection_id,
+                message_type,
+                payload,
+            }) => self.bus.post(connection_id, message_type, &payload),
+            // Those for open channels never get here.
+            Ok(Request::SignalEvent { .. }) => HvStatus::INVALID_CONNECTION_ID,
+            Ok(_) => HvStatus::INVALID_HYPERCALL_CODE,
+            Err(status) => status,
+        };
+        if !status.is_success() {
+            debug!("{:?} is answered with {status}", registers.control().code());
+        }
+        status.into()
     }
 }
 
@@ -102,7 +131,6 @@ pub struct Machine {
     partition: Arc<Partition>,
     serial: Arc<Serial>,
     vcpus: Vec<Vcpu>,
-    vm: VmFd,
     endings: (Sender<Ending>, Receiver<Ending>),
 }
 
@@ -112,11 +140,14 @@ impl Machine {
     /// # Errors
     /// What keeps it from starting, in one line for the person who started it.
     pub fn new(config: &Config, output: Box<dyn io::Write + Send>) -> Result<Self> {
-        let kvm_fd = open_kvm()?;
+        // What the person can put right comes first, then what the host lacks.
+        let images = image::open_all(&config.disks)?;
         // A process has one machine, and threads of all kinds look into its memory: it stays for as long as the process.
         let ram: &'static Ram = Box::leak(Box::new(memory::allocate(config.memory_mib)?));
         let entry = boot::load(&config.boot, ram, config.memory_mib, config.cpus)?;
-        let vm = kvm_fd.create_vm().map_err(kvm("make a virtual machine"))?;
+        let kvm_fd = open_kvm()?;
+        let tracer = config.trace.as_deref().map(open_trace).transpose()?;
+        let vm = Arc::new(kvm_fd.create_vm().map_err(kvm("make a virtual machine"))?);
         vm.set_tss_address(layout::KVM_TSS)
             .map_err(kvm("place its task state"))?;
         vm.create_irq_chip()
@@ -131,22 +162,34 @@ impl Machine {
         if let Some(first) = vcpus.first() {
             registers::set_boot_state(first.fd(), ram, entry)?;
         }
-        let synic = Synic::new(&vm, config.cpus)?;
         let serial = Arc::new(Serial::new(output)?);
         vm.register_irqfd(serial.interrupt(), layout::SERIAL_IRQ)
             .map_err(kvm("connect the console"))?;
         let ports = Ports::new(Arc::clone(&serial));
-        let partition = Partition {
+        let synic = Arc::new(Synic::new(&vm, ram, config.cpus)?);
+        let mut devices: Vec<Arc<dyn Device>> = Vec::new();
+        if !images.is_empty() {
+            devices.push(Arc::new(Controller::new(images, config.cpus)));
+        }
+        let bus = Arc::new(VmBus::new(
+            vm,
+            ram,
+            Arc::clone(&synic),
+            config.cpus,
+            devices,
+            tracer,
+        ));
+        let partition = Arc::new(Partition {
             ram,
             ports,
             synic,
+            bus,
             ended: AtomicBool::new(false),
-        };
+        });
         Ok(Self {
-            partition: Arc::new(partition),
+            partition,
             serial,
             vcpus,
-            vm,
             endings: mpsc::channel(),
         })
     }
@@ -161,13 +204,14 @@ impl Machine {
         self.endings.0.clone()
     }
 
-    /// Runs the machine to its end.
+    /// Runs the machine to its end. Returns how it ended, and what was counted.
     ///
     /// # Errors
     /// A thread cannot be made.
-    pub fn run(self) -> Result<Ending> {
+    pub fn run(self) -> Result<(Ending, Stats)> {
         register_signal_handler(SIGRTMIN(), wake).map_err(host("signal handler"))?;
         let (sender, receiver) = self.endings;
+        let bus = self.partition.bus.start()?;
         let mut threads = Vec::new();
         for (index, vcpu) in self.vcpus.into_iter().enumerate() {
             let partition = Arc::clone(&self.partition);
@@ -187,9 +231,24 @@ impl Machine {
             .unwrap_or_else(|_| Ending::Failed("every vCPU's thread is gone".into()));
         self.partition.ended.store(true, Ordering::Release);
         join(threads);
-        drop(self.vm);
-        Ok(ending)
+        self.partition.bus.end();
+        // A panic has been reported by then.
+        let _panicked = bus.join();
+        let stats = Stats {
+            ending: Some(ending.to_string()),
+            ..self.partition.bus.stats()
+        };
+        Ok((ending, stats))
     }
+}
+
+fn open_trace(path: &Path) -> Result<Arc<Tracer>> {
+    let failed = |source| Error::File {
+        what: "trace",
+        path: path.to_owned(),
+        source,
+    };
+    Ok(Arc::new(Tracer::create(path).map_err(failed)?))
 }
 
 /// Does nothing; that a signal arrives is what makes `KVM_RUN` return.

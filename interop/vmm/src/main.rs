@@ -2,7 +2,10 @@
 
 mod cli;
 
+use anyhow::Context;
 use clap::Parser;
+use std::fs;
+use std::io;
 use std::process::ExitCode;
 use vmm::machine::{Ending, Machine};
 
@@ -13,7 +16,7 @@ fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
     tracing_subscriber::fmt()
         .with_max_level(arguments.log)
-        .with_writer(std::io::stderr)
+        .with_writer(io::stderr)
         .init();
     match run(&arguments) {
         Ok(ending) => {
@@ -30,6 +33,12 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &cli::Arguments) -> anyhow::Result<Ending> {
-    let machine = Machine::new(&arguments.config(), Box::new(std::io::stdout()))?;
-    Ok(machine.run()?)
+    let machine = Machine::new(&arguments.config(), Box::new(io::stdout()))?;
+    let (ending, stats) = machine.run()?;
+    if let Some(path) = &arguments.stats {
+        let json = serde_json::to_vec_pretty(&stats)?;
+        fs::write(path, json)
+            .with_context(|| format!("{}: the counters cannot be written", path.display()))?;
+    }
+    Ok(ending)
 }

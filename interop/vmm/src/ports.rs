@@ -117,8 +117,14 @@ mod tests {
     #[test]
     fn both_reset_registers_reset() {
         let ports = ports();
-        assert_eq!(ports.write(layout::RESET_PORT, &[layout::RESET_VALUE]), Some(Ending::Reset));
-        assert_eq!(ports.write(layout::I8042_COMMAND_PORT, &[I8042_PULSE_RESET]), Some(Ending::Reset));
+        assert_eq!(
+            ports.write(layout::RESET_PORT, &[layout::RESET_VALUE]),
+            Some(Ending::Reset)
+        );
+        assert_eq!(
+            ports.write(layout::I8042_COMMAND_PORT, &[I8042_PULSE_RESET]),
+            Some(Ending::Reset)
+        );
         assert_eq!(ports.write(layout::RESET_PORT, &[0]), None);
     }
 

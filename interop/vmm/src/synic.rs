@@ -2,7 +2,11 @@
 //! injects the interrupts, user space writes messages and event flags into the guest's pages.
 
 use crate::error::{Result, host, kvm};
+use crate::memory::Ram;
 use crate::sys::HypervExit;
+use hvcall::host::synic::{Delivery, EventFlagError, post_message, set_event_flag};
+use hvcall::synic::{Message, Scontrol, Siefp, Simp};
+use hvcall::{MemoryError, Sint, VpIndex};
 use kvm_bindings::{
     KVM_IRQ_ROUTING_HV_SINT, KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQCHIP_IOAPIC, KvmIrqRouting,
     kvm_irq_routing_entry, kvm_irq_routing_hv_sint, kvm_irq_routing_irqchip,
@@ -11,17 +15,13 @@ use kvm_ioctls::VmFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-/// The synthetic interrupt source that VMBus uses.
-pub const VMBUS_SINT: u32 = 2;
 /// Pins of the I/O APIC; interrupt `n` of the machine is pin `n`.
 const IO_APIC_PINS: u32 = 24;
-/// SCONTROL, SIMP and SIEFP: the controller or the page is enabled.
-const ENABLED: u64 = 1;
-const PAGE_MASK: u64 = !0xFFF;
 
 /// Every virtual processor's controller.
 #[derive(Debug)]
 pub struct Synic {
+    ram: &'static Ram,
     processors: Box<[Processor]>,
     slot_free: EventFd,
 }
@@ -41,9 +41,9 @@ impl Synic {
     ///
     /// # Errors
     /// A KVM call failed, or the host has no eventfd left.
-    pub fn new(vm: &VmFd, count: u8) -> Result<Self> {
+    pub fn new(vm: &VmFd, ram: &'static Ram, count: u8) -> Result<Self> {
         set_routes(vm, u32::from(count))?;
-        let slot_free = EventFd::new(EFD_NONBLOCK).map_err(host("eventfd"))?;
+        let slot_free = EventFd::new(0).map_err(host("eventfd"))?;
         let processors = (0..u32::from(count))
             .map(|index| {
                 let interrupt = EventFd::new(EFD_NONBLOCK).map_err(host("eventfd"))?;
@@ -58,18 +58,20 @@ impl Synic {
             })
             .collect::<Result<_>>()?;
         Ok(Self {
+            ram,
             processors,
             slot_free,
         })
     }
 
-    /// Readable after a processor has ended a message or an interrupt of the VMBus source: a slot that was busy may be free.
+    /// Written when a message that found its slot busy, or no slot at all, may go now: a processor has ended a message or an interrupt
+    /// of the VMBus source, or has changed its controller. Reading it waits.
     pub fn slot_free(&self) -> &EventFd {
         &self.slot_free
     }
 
     /// Takes note of the registers that KVM told of.
-    pub(crate) fn update(&self, processor: usize, exit: &HypervExit) {
+    pub(crate) fn update(&self, processor: u8, exit: &HypervExit) {
         let HypervExit::Synic {
             control,
             event_page,
@@ -78,41 +80,64 @@ impl Synic {
         else {
             return;
         };
-        if let Some(processor) = self.processors.get(processor) {
+        if let Some(processor) = self.processors.get(usize::from(processor)) {
             processor.control.store(control, Ordering::Release);
             processor.event_page.store(event_page, Ordering::Release);
             processor.message_page.store(message_page, Ordering::Release);
+            wake(&self.slot_free);
         }
     }
 
-    /// Where the processor's message page lies, if the guest has enabled it.
-    pub fn message_page(&self, processor: u32) -> Option<u64> {
-        self.page(processor, |processor| &processor.message_page)
-    }
-
-    /// Where the processor's event flags lie, if the guest has enabled them.
-    pub fn event_page(&self, processor: u32) -> Option<u64> {
-        self.page(processor, |processor| &processor.event_page)
-    }
-
-    /// Raises the processor's VMBus interrupt source.
-    pub fn raise(&self, processor: u32) {
-        if let Some(processor) = self.processor(processor) {
-            // Fails only where the counter is full, and then the interrupt is pending anyhow.
-            let _pending = processor.interrupt.write(1);
+    /// Puts a message into the processor's slot and raises the interrupt. A processor that takes no messages yet counts as busy.
+    ///
+    /// # Errors
+    /// The message page that the guest named is no memory.
+    pub fn post(
+        &self,
+        vp: VpIndex,
+        sint: Sint,
+        message: &Message,
+    ) -> std::result::Result<Delivery, MemoryError> {
+        let simp =
+            |processor: &Processor| Simp::from_bits(processor.message_page.load(Ordering::Acquire)).page();
+        let Some((processor, page)) = self.find(vp, simp) else {
+            return Ok(Delivery::SlotBusy);
+        };
+        let delivery = post_message(self.ram, page, sint, message)?;
+        if delivery == Delivery::Delivered {
+            wake(&processor.interrupt);
         }
+        Ok(delivery)
     }
 
-    fn processor(&self, index: u32) -> Option<&Processor> {
-        self.processors.get(usize::try_from(index).ok()?)
+    /// Sets an event flag of the processor's and raises the interrupt if the flag is new. A processor that takes no events gets none.
+    ///
+    /// # Errors
+    /// The event page that the guest named is no memory.
+    pub fn signal(&self, vp: VpIndex, sint: Sint, flag: u16) -> std::result::Result<(), EventFlagError> {
+        let siefp =
+            |processor: &Processor| Siefp::from_bits(processor.event_page.load(Ordering::Acquire)).page();
+        let Some((processor, page)) = self.find(vp, siefp) else {
+            return Ok(());
+        };
+        if set_event_flag(self.ram, page, sint, flag)? {
+            wake(&processor.interrupt);
+        }
+        Ok(())
     }
 
-    fn page(&self, processor: u32, register: impl Fn(&Processor) -> &AtomicU64) -> Option<u64> {
-        let processor = self.processor(processor)?;
-        let page = register(processor).load(Ordering::Acquire);
-        let on = processor.control.load(Ordering::Acquire) & page & ENABLED != 0;
-        on.then_some(page & PAGE_MASK)
+    /// The processor and one of its pages, if its controller and that page are enabled.
+    fn find(&self, vp: VpIndex, page: impl Fn(&Processor) -> Option<u64>) -> Option<(&Processor, u64)> {
+        let processor = self.processors.get(usize::try_from(vp.0).ok()?)?;
+        let control = Scontrol::from_bits_retain(processor.control.load(Ordering::Acquire));
+        let page = page(processor)?;
+        control.contains(Scontrol::ENABLE).then_some((processor, page))
     }
+}
+
+/// Adds one to an eventfd. That fails only where the counter is full, and whoever waits for it has been woken then.
+pub(crate) fn wake(eventfd: &EventFd) {
+    let _full = eventfd.write(1);
 }
 
 fn set_routes(vm: &VmFd, processors: u32) -> Result<()> {
@@ -136,7 +161,7 @@ fn set_routes(vm: &VmFd, processors: u32) -> Result<()> {
         };
         entry.u.hv_sint = kvm_irq_routing_hv_sint {
             vcpu,
-            sint: VMBUS_SINT,
+            sint: Sint::VMBUS.number().into(),
         };
         entry
     });

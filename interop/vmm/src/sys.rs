@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result, kvm};
 use crate::memory::Ram;
+use hvcall::HypercallResult;
 use kvm_bindings::{
     CpuId, KVM_EXIT_HYPERV, KVM_EXIT_HYPERV_HCALL, KVM_EXIT_HYPERV_SYNIC, KVM_HYPERV_EVENTFD_DEASSIGN, KVMIO,
     kvm_cpuid2, kvm_hyperv_eventfd, kvm_userspace_memory_region,
@@ -144,8 +145,8 @@ pub(crate) fn hyperv_exit(vcpu: &mut VcpuFd) -> HypervExit {
 }
 
 /// Sets what the guest finds as the result of the hypercall that [`hyperv_exit`] told of.
-pub(crate) fn set_hypercall_result(vcpu: &mut VcpuFd, result: u64) {
+pub(crate) fn set_hypercall_result(vcpu: &mut VcpuFd, result: HypercallResult) {
     let run = vcpu.get_kvm_run();
     // Writing a union's member is safe: KVM copies the bytes out and trusts none of them.
-    run.__bindgen_anon_1.hyperv.u.hcall.result = result;
+    run.__bindgen_anon_1.hyperv.u.hcall.result = result.bits();
 }

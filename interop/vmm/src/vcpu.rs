@@ -4,6 +4,8 @@ use crate::error::{Result, kvm};
 use crate::machine::{Ending, Partition};
 use crate::sys::{self, HypervExit};
 use crate::{cpuid, registers};
+use hvcall::host::CallRegisters;
+use hvcall::msr::Msr;
 use kvm_bindings::{
     KVM_CAP_HYPERV_SYNIC2, KVM_SYSTEM_EVENT_CRASH, KVM_SYSTEM_EVENT_RESET, KVM_SYSTEM_EVENT_SHUTDOWN, Msrs,
     kvm_enable_cap, kvm_msr_entry,
@@ -12,9 +14,6 @@ use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tracing::{debug, trace};
-
-/// The first of Hyper-V's five crash parameters, HV_X64_MSR_CRASH_P0.
-const MSR_CRASH_P0: u32 = 0x4000_0100;
 
 /// A virtual processor that has not begun.
 #[derive(Debug)]
@@ -88,10 +87,18 @@ impl Vcpu {
 
     fn hyperv(&mut self, partition: &Partition) {
         match sys::hyperv_exit(&mut self.fd) {
-            exit @ HypervExit::Synic { .. } => partition.synic.update(usize::from(self.index), &exit),
-            HypervExit::Hypercall { control, parameters } => {
-                let result = partition.hypercall(self.index, control, parameters);
-                sys::set_hypercall_result(&mut self.fd, result);
+            exit @ HypervExit::Synic { .. } => partition.synic.update(self.index, &exit),
+            HypervExit::Hypercall {
+                control,
+                parameters: [input, output],
+            } => {
+                let registers = CallRegisters {
+                    control,
+                    input,
+                    output,
+                    xmm: None,
+                };
+                sys::set_hypercall_result(&mut self.fd, partition.hypercall(&registers));
             }
             HypervExit::Other(kind) => debug!(kind, "a Hyper-V exit that this VMM does not know"),
         }
@@ -100,7 +107,7 @@ impl Vcpu {
     /// What the guest left for its host before it said that it crashed.
     fn crash_parameters(&self) -> [u64; 5] {
         let entries = [0, 1, 2, 3, 4].map(|parameter| kvm_msr_entry {
-            index: MSR_CRASH_P0 + parameter,
+            index: Msr::CRASH_P0.0 + parameter,
             ..Default::default()
         });
         let Ok(mut msrs) = Msrs::from_entries(&entries) else {

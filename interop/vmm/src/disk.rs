@@ -1,0 +1,118 @@
+//! The disk glue: a SCSI controller of `storvsc-proto`'s whose LUNs are images.
+
+use crate::image::Image;
+use crate::vmbus::{Device, Port, Ring};
+use std::sync::{Mutex, PoisonError};
+use storvsc_proto::host::{Config, Event, Lun, Queue};
+use storvsc_proto::wire::{GuestMessage, HostMessage, ProtocolVersion};
+use tracing::{debug, warn};
+use vmbus_proto::host::OfferParams;
+use vmbus_proto::ringbuf::{PacketType, RingPair};
+use vmbus_proto::wire::{Guid, interface};
+
+/// The controller's name on the bus. It stays the same from boot to boot.
+const INSTANCE: Guid = Guid::new(0x7363_7369, 0x766d, 0x4275, 0x8000_7669_6d6d_0001);
+/// Packets that are served before the thread looks whether it is to end.
+const BUDGET: usize = 64;
+
+/// A SCSI controller.
+#[derive(Debug)]
+pub struct Controller {
+    luns: Vec<Lun<Image>>,
+    config: Config,
+    /// What the primary channel agreed on, and sub-channels speak.
+    version: Mutex<Option<ProtocolVersion>>,
+}
+
+impl Controller {
+    /// A controller of these disks with a channel for each of `cpus` processors.
+    pub fn new(images: Vec<Image>, cpus: u8) -> Self {
+        let luns = images
+            .into_iter()
+            .map(|image| Lun::new(image.lun(), image))
+            .collect();
+        let config = Config {
+            max_sub_channels: u16::from(cpus.saturating_sub(1)),
+            ..Config::default()
+        };
+        Self {
+            luns,
+            config,
+            version: Mutex::default(),
+        }
+    }
+}
+
+impl Device for Controller {
+    fn name(&self) -> &'static str {
+        "scsi"
+    }
+
+    fn offer(&self) -> OfferParams {
+        OfferParams::new(interface::SCSI, INSTANCE)
+    }
+
+    fn serve(&self, rings: RingPair<Ring>, port: &Port) -> Vec<(&'static str, u64)> {
+        let mut scratch = vec![0; self.config.scratch_len()];
+        let version = *self.version.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = match (port.index, version) {
+            (0, _) => Queue::<_, 1>::primary(rings, &mut scratch, self.config),
+            (_, version) => Queue::sub_channel(
+                rings,
+                &mut scratch,
+                self.config,
+                version.unwrap_or(ProtocolVersion::WIN8),
+            ),
+        };
+        let mut queue = match queue {
+            Ok(queue) => queue,
+            Err(error) => {
+                warn!("scsi: {error}");
+                return Vec::new();
+            }
+        };
+        while !port.is_closing() {
+            let served = match queue.service(&self.luns, &port.ram(), BUDGET) {
+                Ok(served) => served,
+                Err(fault) => {
+                    port.note(&fault);
+                    break;
+                }
+            };
+            if served.signal.is_needed() {
+                port.signal();
+            }
+            match served.event {
+                Some(Event::Ready { version }) => {
+                    *self.version.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
+                }
+                Some(Event::SubChannels { count }) => port.offer_sub_channels(count),
+                Some(Event::Refused(refusal)) => port.note(&refusal),
+                Some(event) => debug!("scsi: {event:?}"),
+                None => {}
+            }
+            if !served.again {
+                port.wait();
+            }
+        }
+        let counters = queue.counters();
+        vec![
+            ("packets", counters.packets),
+            ("commands", counters.commands),
+            ("refused", counters.refused),
+            ("stalls", counters.stalls),
+        ]
+    }
+
+    fn describe(&self, from_guest: bool, _kind: PacketType, payload: &[u8]) -> Option<String> {
+        if from_guest {
+            GuestMessage::decode(payload)
+                .ok()
+                .map(|message| message.to_string())
+        } else {
+            HostMessage::decode(payload)
+                .ok()
+                .map(|message| message.to_string())
+        }
+    }
+}

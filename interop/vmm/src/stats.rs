@@ -1,0 +1,29 @@
+//! What a run of the machine is told by: counters, written as JSON.
+
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What was counted.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Stats {
+    /// How the machine ended.
+    pub ending: Option<String>,
+    /// The VMBus version that the guest and this host agreed on last.
+    pub vmbus_version: Option<String>,
+    /// Every channel that was open, in the order in which they were closed.
+    pub channels: Vec<ChannelStats>,
+    /// What the guest did wrong, by kind.
+    pub breaches: BTreeMap<String, u64>,
+}
+
+/// What was counted on a channel between its opening and its closing.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChannelStats {
+    /// The device.
+    pub device: &'static str,
+    /// Sub-channel index, 0 of the primary channel.
+    pub index: u16,
+    /// The device's own counters.
+    #[serde(flatten)]
+    pub counters: BTreeMap<&'static str, u64>,
+}

@@ -1,0 +1,227 @@
+//! The trace: every channel message and the first bytes of every packet, decoded, a line each.
+//!
+//! Packets are read where they pass: when an end publishes its index, the packets that it moved over stand in the ring. The guest's
+//! may have changed since the device copied them; a trace believes what it sees.
+
+use crate::vmbus::Device;
+use hvcall::synic::Message;
+use std::cell::{Cell, OnceCell};
+use std::fmt::{self, Display, Write as _};
+use std::fs::File;
+use std::io::{self, LineWriter, Write as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use vmbus_proto::ringbuf::{ControlWord, PacketType, RingMem, RingPair};
+use vmbus_proto::wire::{GuestMessage, HostMessage};
+
+/// Bytes of a packet's payload that are shown in hexadecimal digits.
+const SHOWN: usize = 32;
+/// Bytes of a packet's payload that are decoded.
+const DECODED: usize = 512;
+/// Bytes before a packet's payload, and after it.
+const DESCRIPTOR: u32 = 16;
+const TRAILER: u32 = 8;
+
+/// Writes the trace.
+#[derive(Debug)]
+pub struct Tracer {
+    begin: Instant,
+    file: Mutex<LineWriter<File>>,
+}
+
+impl Tracer {
+    /// A trace in a new file.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            begin: Instant::now(),
+            file: Mutex::new(LineWriter::new(File::create(path)?)),
+        })
+    }
+
+    /// The guest posted a channel message.
+    pub(crate) fn guest_message(&self, payload: &[u8]) {
+        match GuestMessage::decode(payload) {
+            Ok(message) => self.line("vmbus", true, &message),
+            Err(error) => self.line("vmbus", true, &format_args!("{error} | {}", Hex(payload))),
+        }
+    }
+
+    /// The host posted one.
+    pub(crate) fn host_message(&self, message: &Message) {
+        match message.payload().map(HostMessage::decode) {
+            Some(Ok(message)) => self.line("vmbus", false, &message),
+            other => self.line("vmbus", false, &format_args!("{other:?}")),
+        }
+    }
+
+    /// Traces a channel's packets from now on.
+    pub(crate) fn attach<R: RingMem>(
+        self: &Arc<Self>,
+        rings: &RingPair<TracedRing<R>>,
+        device: &Arc<dyn Device>,
+        index: u16,
+    ) {
+        rings.incoming.mem().attach(self, device, index, true);
+        rings.outgoing.mem().attach(self, device, index, false);
+    }
+
+    fn line(&self, place: &str, from_guest: bool, what: &dyn Display) {
+        let (seconds, arrow) = (
+            self.begin.elapsed().as_secs_f64(),
+            if from_guest { "guest>host" } else { "host>guest" },
+        );
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        // A full disk costs the trace, not the machine.
+        let _lost = writeln!(file, "{seconds:11.6} {place} {arrow} {what}");
+    }
+}
+
+/// A ring that is traced once a tracer is attached.
+#[derive(Debug)]
+pub struct TracedRing<R> {
+    ring: R,
+    tap: OnceCell<Tap>,
+}
+
+/// Where a ring's packets are written down.
+struct Tap {
+    tracer: Arc<Tracer>,
+    device: Arc<dyn Device>,
+    place: String,
+    from_guest: bool,
+    /// Up to where they were.
+    seen: Cell<u32>,
+}
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tap")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tap {
+    /// The index that this end of the ring publishes.
+    fn word(&self) -> ControlWord {
+        if self.from_guest {
+            ControlWord::ReadIndex
+        } else {
+            ControlWord::WriteIndex
+        }
+    }
+}
+
+impl<R: RingMem> TracedRing<R> {
+    /// A ring that is not traced yet.
+    pub fn new(ring: R) -> Self {
+        Self {
+            ring,
+            tap: OnceCell::new(),
+        }
+    }
+
+    fn attach(&self, tracer: &Arc<Tracer>, device: &Arc<dyn Device>, index: u16, from_guest: bool) {
+        let place = format!("{}/{index}", device.name());
+        let (tracer, device) = (Arc::clone(tracer), Arc::clone(device));
+        let tap = self.tap.get_or_init(|| Tap {
+            tracer,
+            device,
+            place,
+            from_guest,
+            seen: Cell::new(0),
+        });
+        tap.seen.set(self.ring.load(tap.word()));
+    }
+
+    /// Writes down the packets up to `to`.
+    fn trace(&self, word: ControlWord, to: u32) {
+        let Some(tap) = self.tap.get().filter(|tap| tap.word() == word) else {
+            return;
+        };
+        let len = self.ring.data_len();
+        let mut at = tap.seen.replace(to);
+        // A packet is 24 bytes at least, so that this ends whatever stands in the ring.
+        for _ in 0..len / (DESCRIPTOR + TRAILER) {
+            if at == to || at >= len {
+                return;
+            }
+            let head = self.ring.read_word(at).to_le_bytes();
+            let [kind0, kind1, offset0, offset1, len0, len1, ..] = head;
+            let kind = PacketType(u16::from_le_bytes([kind0, kind1]));
+            let offset = u32::from(u16::from_le_bytes([offset0, offset1])) * 8;
+            let end = u32::from(u16::from_le_bytes([len0, len1])) * 8;
+            let transaction = self.ring.read_word((at + 8) % len);
+            let payload_len = end.saturating_sub(offset);
+            let mut payload = vec![0; DECODED.min(payload_len as usize)];
+            self.ring.read((at + offset % len) % len, &mut payload);
+            let mut text = format!("{kind} id {transaction:#x}");
+            if let Some(words) = tap.device.describe(tap.from_guest, kind, &payload) {
+                let _infallible = write!(text, ": {words}");
+            }
+            let _infallible = write!(text, " | {payload_len} bytes {}", Hex(&payload));
+            tap.tracer.line(&tap.place, tap.from_guest, &text);
+            at = (at + end.max(DESCRIPTOR) + TRAILER) % len;
+        }
+    }
+}
+
+/// The first bytes of something, in hexadecimal digits.
+struct Hex<'a>(&'a [u8]);
+
+impl Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.iter().take(SHOWN) {
+            write!(f, "{byte:02x}")?;
+        }
+        if self.0.len() > SHOWN {
+            f.write_str("...")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl<R: RingMem> RingMem for TracedRing<R> {
+    fn data_len(&self) -> u32 {
+        self.ring.data_len()
+    }
+
+    fn load(&self, word: ControlWord) -> u32 {
+        self.ring.load(word)
+    }
+
+    fn store(&self, word: ControlWord, value: u32) {
+        self.trace(word, value);
+        self.ring.store(word, value);
+    }
+
+    fn store_fence(&self, word: ControlWord, value: u32) {
+        self.trace(word, value);
+        self.ring.store_fence(word, value);
+    }
+
+    fn fence(&self) {
+        self.ring.fence();
+    }
+
+    fn read(&self, offset: u32, dst: &mut [u8]) {
+        self.ring.read(offset, dst);
+    }
+
+    fn write(&self, offset: u32, src: &[u8]) {
+        self.ring.write(offset, src);
+    }
+
+    fn read_word(&self, offset: u32) -> u64 {
+        self.ring.read_word(offset)
+    }
+
+    fn write_word(&self, offset: u32, value: u64) {
+        self.ring.write_word(offset, value);
+    }
+}

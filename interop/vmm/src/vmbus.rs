@@ -1,0 +1,469 @@
+//! The VMBus glue: `vmbus-proto`'s bus on one thread of this machine, and each open channel on another.
+//!
+//! A guest's post-message call reaches [`VmBus::post`] on its vCPU's thread and leaves an event for the bus thread, which starts and
+//! ends the channels' threads. Nobody waits for anybody while holding the bus.
+
+use crate::breach::Breaches;
+use crate::error::{Result, host};
+use crate::memory::Ram;
+use crate::pages::{self, GuestRegion, GuestRing, MapError};
+use crate::stats::{ChannelStats, Stats};
+use crate::synic::{Synic, wake};
+use crate::sys::{self, SignalRoute};
+use crate::trace::{TracedRing, Tracer};
+use hvcall::host::synic::{Delivery, EventFlagError};
+use hvcall::synic::{Message, MessageType};
+use hvcall::{ConnectionId, HvStatus, MemoryError};
+use kvm_ioctls::VmFd;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use tracing::{debug, info, warn};
+use vmbus_proto::host::{
+    Bus, BusEvent, ChannelId, ChannelSignal, GpadlTicket, GpadlView, Host, HostConfig, MessageTarget,
+    OfferParams, OpenedChannel, RingPages, Vmm,
+};
+use vmbus_proto::ringbuf::{Halves, PacketType, RingPair};
+use vmbus_proto::wire::{GpadlId, Status};
+use vmm_sys_util::eventfd::EventFd;
+
+/// Page numbers that a guest's GPADLs take in all: 256 MiB, of which Linux's netvsc lends 17.
+const PFN_STORAGE: usize = 1 << 16;
+
+/// Memory of a channel's ring.
+pub type Ring = TracedRing<GuestRing>;
+
+/// A device that is offered on the bus.
+pub trait Device: fmt::Debug + Send + Sync {
+    /// Its name in logs, traces and statistics.
+    fn name(&self) -> &'static str;
+
+    /// What the guest is offered.
+    fn offer(&self) -> OfferParams;
+
+    /// Serves a channel, until [`Port::is_closing`]; returns what it counted. Called on a thread of the channel's own.
+    fn serve(&self, rings: RingPair<Ring>, port: &Port) -> Vec<(&'static str, u64)>;
+
+    /// One of its packets in words, for a trace.
+    fn describe(&self, from_guest: bool, kind: PacketType, payload: &[u8]) -> Option<String>;
+}
+
+/// What the bus and one channel's thread have to say to each other.
+#[derive(Debug)]
+pub struct Port {
+    /// The channel.
+    pub channel: ChannelId,
+    /// Sub-channel index, 0 of a primary channel.
+    pub index: u16,
+    bus: Arc<VmBus>,
+    name: &'static str,
+    doorbell: EventFd,
+    signal: Mutex<ChannelSignal>,
+    closing: AtomicBool,
+    recalled: Mutex<Vec<GpadlId>>,
+}
+
+impl Port {
+    /// The guest's memory.
+    pub fn ram(&self) -> &'static Ram {
+        self.bus.ram
+    }
+
+    /// Whether the thread is to return.
+    pub fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Waits until the guest signals the channel, or somebody [wakes](Self::wake) it.
+    pub fn wait(&self) {
+        // Fails only where a signal interrupts it; then whoever waits looks once more for nothing.
+        let _interrupted = self.doorbell.read();
+    }
+
+    /// Ends this wait, or the next.
+    pub fn wake(&self) {
+        wake(&self.doorbell);
+    }
+
+    /// Interrupts the guest for this channel.
+    pub fn signal(&self) {
+        // Held while the flag is set: once a move is answered, the guest counts on no interrupt at the old place.
+        let signal = self.signal.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = self.bus.signal(*signal) {
+            self.note(&error);
+        }
+    }
+
+    /// Notes what the guest did wrong on this channel.
+    pub fn note(&self, breach: &(impl fmt::Display + fmt::Debug)) {
+        self.bus.breaches.note(self.name, breach);
+    }
+
+    /// Offers the sub-channels from 1 to `count` of this primary channel that are not offered yet.
+    pub fn offer_sub_channels(&self, count: u16) {
+        let mut state = self.bus.state();
+        let Some((device, _)) = state.offers.get(&self.channel).cloned() else {
+            return;
+        };
+        for index in 1..=count {
+            match state.bus.offer_subchannel(self.channel, index) {
+                Ok(channel) => drop(state.offers.insert(channel, (Arc::clone(&device), index))),
+                Err(error) => debug!("sub-channel {index} of {}: {error}", self.channel),
+            }
+        }
+        drop(state);
+        wake(self.bus.synic.slot_free());
+    }
+
+    /// Maps memory that the guest named to the device.
+    ///
+    /// # Errors
+    /// There is none by this name, or it is no memory.
+    pub fn map(
+        &self,
+        gpadl: GpadlId,
+    ) -> std::result::Result<(GuestRegion, GpadlTicket), vmbus_proto::host::MapError<PlatformError>> {
+        self.bus.state().bus.map_gpadl(self.channel, gpadl)
+    }
+
+    /// Gives memory back that was mapped; the mapping must be gone.
+    pub fn unmap(&self, ticket: GpadlTicket) {
+        if self.bus.state().bus.release_gpadl(ticket).is_err() {
+            warn!("{}: a ticket of another bus", self.name);
+        }
+        wake(self.bus.synic.slot_free());
+    }
+
+    /// The next GPADL that the guest wants back.
+    pub fn recalled(&self) -> Option<GpadlId> {
+        self.recalled.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+/// The bus.
+pub struct VmBus {
+    state: Mutex<State>,
+    synic: Arc<Synic>,
+    ram: &'static Ram,
+    vm: Arc<VmFd>,
+    breaches: Breaches,
+    tracer: Option<Arc<Tracer>>,
+    stats: Mutex<Stats>,
+    ended: AtomicBool,
+}
+
+struct State {
+    bus: Bus<'static, Platform>,
+    /// Whose the channels are, and which of it: 0 is the primary one.
+    offers: BTreeMap<ChannelId, (Arc<dyn Device>, u16)>,
+}
+
+/// A channel that is open.
+struct Served {
+    port: Arc<Port>,
+    connection: ConnectionId,
+    thread: JoinHandle<Vec<(&'static str, u64)>>,
+}
+
+impl VmBus {
+    /// A bus that offers `devices`.
+    pub fn new(
+        vm: Arc<VmFd>,
+        ram: &'static Ram,
+        synic: Arc<Synic>,
+        cpus: u8,
+        devices: impl IntoIterator<Item = Arc<dyn Device>>,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Self {
+        let storage = Box::leak(vec![0; PFN_STORAGE].into_boxed_slice());
+        let platform = Platform {
+            synic: Arc::clone(&synic),
+            ram,
+            tracer: tracer.clone(),
+        };
+        let mut bus = Bus::new(Host::new(HostConfig::new(cpus.into()), storage), platform);
+        let mut offers = BTreeMap::new();
+        for device in devices {
+            match bus.offer(device.offer()) {
+                Ok(channel) => drop(offers.insert(channel, (device, 0))),
+                Err(error) => warn!("{} is not offered: {error}", device.name()),
+            }
+        }
+        let state = Mutex::new(State { bus, offers });
+        let (breaches, stats, ended) = (Breaches::default(), Mutex::default(), AtomicBool::new(false));
+        Self {
+            state,
+            synic,
+            ram,
+            vm,
+            breaches,
+            tracer,
+            stats,
+            ended,
+        }
+    }
+
+    /// What the guest did wrong.
+    pub fn breaches(&self) -> &Breaches {
+        &self.breaches
+    }
+
+    /// Takes a message that the guest posted, and returns the status of the hypercall.
+    pub fn post(&self, connection: ConnectionId, message_type: MessageType, payload: &[u8]) -> HvStatus {
+        if let Some(tracer) = &self.tracer {
+            tracer.guest_message(payload);
+        }
+        let result = self.state().bus.post(connection, message_type, payload);
+        wake(self.synic.slot_free());
+        match result {
+            Ok(()) => HvStatus::SUCCESS,
+            Err(error) => {
+                if error.status() != HvStatus::INSUFFICIENT_BUFFERS {
+                    self.breaches.note("vmbus", &error);
+                }
+                error.status()
+            }
+        }
+    }
+
+    /// Runs the bus on a thread of its own until [`end`](Self::end).
+    ///
+    /// # Errors
+    /// The host has no thread left.
+    pub fn start(self: &Arc<Self>) -> Result<JoinHandle<()>> {
+        let bus = Arc::clone(self);
+        thread::Builder::new()
+            .name("vmbus".into())
+            .spawn(move || bus.run())
+            .map_err(host("thread"))
+    }
+
+    /// Ends the bus and every channel's thread.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        wake(self.synic.slot_free());
+    }
+
+    /// What was counted until now.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        stats.breaches = self.breaches.counts().clone();
+        stats
+    }
+
+    fn run(self: Arc<Self>) {
+        let mut served = BTreeMap::new();
+        while !self.ended.load(Ordering::Acquire) {
+            while let Some(event) = self.poll() {
+                self.act(event, &mut served);
+            }
+            let _interrupted = self.synic.slot_free().read();
+        }
+        while let Some((_, channel)) = served.pop_first() {
+            self.stop(channel);
+        }
+    }
+
+    fn poll(&self) -> Option<BusEvent<Ring, PlatformError>> {
+        self.state().bus.poll()
+    }
+
+    fn act(self: &Arc<Self>, event: BusEvent<Ring, PlatformError>, served: &mut BTreeMap<ChannelId, Served>) {
+        match event {
+            BusEvent::Connected(connected) => {
+                info!("the guest speaks version {}", connected.version.dotted());
+                self.stats_mut().vmbus_version = Some(connected.version.dotted().to_string());
+            }
+            BusEvent::Disconnected => info!("the guest has left the bus"),
+            BusEvent::ChannelOpened(opened) => self.open(opened, served),
+            BusEvent::ChannelClosed { channel, ticket } => {
+                if let Some(channel) = served.remove(&channel) {
+                    self.stop(channel);
+                }
+                if self.state().bus.closed(ticket).is_err() {
+                    warn!("{channel}: a ticket of another bus");
+                }
+            }
+            BusEvent::ChannelMoved {
+                channel,
+                ticket,
+                signal,
+            } => {
+                if let Some(channel) = served.get(&channel) {
+                    *channel.port.signal.lock().unwrap_or_else(PoisonError::into_inner) = signal;
+                }
+                self.state().bus.moved(ticket);
+            }
+            BusEvent::GpadlTeardown { channel, gpadl } => {
+                // A channel that is not served any more has given its memory back before.
+                if let Some(channel) = served.get(&channel) {
+                    channel
+                        .port
+                        .recalled
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(gpadl);
+                    channel.port.wake();
+                }
+            }
+            BusEvent::Released { channel } => drop(self.state().offers.remove(&channel)),
+            BusEvent::Failed(error) => self.breaches.note("vmbus", &error),
+            other => warn!("{other:?} is not acted on"),
+        }
+    }
+
+    fn open(self: &Arc<Self>, opened: OpenedChannel<Ring>, served: &mut BTreeMap<ChannelId, Served>) {
+        let (channel, ticket, connection) = (opened.channel, opened.ticket, opened.connection_id);
+        match self.serve(channel, opened.rings, opened.signal, connection) {
+            Ok(it) => {
+                served.insert(channel, it);
+                let _foreign = self.state().bus.accept(ticket);
+            }
+            Err(error) => {
+                warn!("{channel} is not opened: {error}");
+                let _foreign = self.state().bus.refuse(ticket, Status::UNSUCCESSFUL);
+            }
+        }
+    }
+
+    fn serve(
+        self: &Arc<Self>,
+        channel: ChannelId,
+        rings: RingPair<Ring>,
+        signal: ChannelSignal,
+        connection: ConnectionId,
+    ) -> Result<Served> {
+        let offer = self.state().offers.get(&channel).cloned();
+        let (device, index) = offer.ok_or_else(|| host("such channel")(std::io::ErrorKind::NotFound))?;
+        if let Some(tracer) = &self.tracer {
+            tracer.attach(&rings, &device, index);
+        }
+        let doorbell = EventFd::new(0).map_err(host("eventfd"))?;
+        sys::route_signal(&self.vm, connection.0, SignalRoute::To(&doorbell))
+            .map_err(host("signal route"))?;
+        let port = Arc::new(Port {
+            channel,
+            index,
+            bus: Arc::clone(self),
+            name: device.name(),
+            doorbell,
+            signal: Mutex::new(signal),
+            closing: AtomicBool::new(false),
+            recalled: Mutex::default(),
+        });
+        let name = format!("{}-{index}", device.name());
+        let spawned = thread::Builder::new().name(name).spawn({
+            let port = Arc::clone(&port);
+            move || device.serve(rings, &port)
+        });
+        let thread = spawned.map_err(|error| {
+            self.unroute(connection);
+            host("thread")(error)
+        })?;
+        Ok(Served {
+            port,
+            connection,
+            thread,
+        })
+    }
+
+    /// Ends a channel's thread. When this returns, its rings are gone.
+    fn stop(&self, channel: Served) {
+        let Served {
+            port,
+            connection,
+            thread,
+        } = channel;
+        port.closing.store(true, Ordering::Release);
+        port.wake();
+        let counters = thread.join().unwrap_or_default();
+        self.unroute(connection);
+        let stats = ChannelStats {
+            device: port.name,
+            index: port.index,
+            counters: counters.into_iter().collect(),
+        };
+        self.stats_mut().channels.push(stats);
+    }
+
+    fn unroute(&self, connection: ConnectionId) {
+        if let Err(error) = sys::route_signal(&self.vm, connection.0, SignalRoute::Away) {
+            warn!("connection {:#x} is still routed: {error}", connection.0);
+        }
+    }
+
+    fn signal(&self, signal: ChannelSignal) -> std::result::Result<(), EventFlagError> {
+        let Some(vp) = signal.vp else { return Ok(()) };
+        self.synic.signal(vp, signal.sint, signal.flag)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stats_mut(&self) -> MutexGuard<'_, Stats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for VmBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VmBus").finish_non_exhaustive()
+    }
+}
+
+/// What the bus needs of this machine.
+#[derive(Debug)]
+pub struct Platform {
+    synic: Arc<Synic>,
+    ram: &'static Ram,
+    tracer: Option<Arc<Tracer>>,
+}
+
+/// What can fail in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlatformError {
+    /// The guest's message page is no memory.
+    #[error(transparent)]
+    MessagePage(#[from] MemoryError),
+    /// The guest's event page is no memory.
+    #[error(transparent)]
+    EventPage(#[from] EventFlagError),
+    /// What the guest lends is no memory.
+    #[error(transparent)]
+    Map(#[from] MapError),
+}
+
+impl Vmm for Platform {
+    type Ring = Ring;
+    type Region = GuestRegion;
+    type Error = PlatformError;
+
+    fn post(&self, target: MessageTarget, message: &Message) -> std::result::Result<Delivery, PlatformError> {
+        let delivery = self.synic.post(target.vp, target.sint, message)?;
+        if let (Some(tracer), Delivery::Delivered) = (&self.tracer, delivery) {
+            tracer.host_message(message);
+        }
+        Ok(delivery)
+    }
+
+    fn signal(&self, signal: ChannelSignal) -> std::result::Result<(), PlatformError> {
+        let Some(vp) = signal.vp else { return Ok(()) };
+        Ok(self.synic.signal(vp, signal.sint, signal.flag)?)
+    }
+
+    fn map_rings(&self, pages: &RingPages<'_>) -> std::result::Result<Halves<Ring>, PlatformError> {
+        let Halves { to_host, to_guest } = pages::rings(self.ram, pages)?;
+        Ok(Halves {
+            to_host: TracedRing::new(to_host),
+            to_guest: TracedRing::new(to_guest),
+        })
+    }
+
+    fn map_region(&self, memory: &GpadlView<'_>) -> std::result::Result<GuestRegion, PlatformError> {
+        Ok(pages::region(self.ram, memory)?)
+    }
+}
