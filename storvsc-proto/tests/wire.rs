@@ -289,7 +289,7 @@ fn a_request_as_linux_sends_it() {
         message.to_string(),
         "EXECUTE_SRB 0:0:3 READ(10) block 305419896 count 8, in 4096 bytes"
     );
-    let cdb = Cdb::new(request.cdb().unwrap()).unwrap();
+    let cdb = request.cdb().unwrap();
     assert_eq!(
         Command::parse(&cdb),
         Ok(Command::Read {

@@ -7,12 +7,13 @@ use super::Segments;
 
 /// A disk.
 ///
-/// Offsets and lengths are bytes, multiples of [`Geometry::block_size`], and lie within the capacity that [`geometry`](Self::geometry)
-/// told for this request: the caller has checked it. If the disk shrank since then, answer [`BlockError::OutOfRange`].
+/// Offsets and lengths are bytes, multiples of [`Geometry::block_size`], and lie within the capacity that
+/// [`geometry`](Self::geometry) told for this request: the caller has checked it. If the disk shrank since
+/// then, answer [`BlockError::OutOfRange`].
 ///
-/// Data goes straight between the disk and the guest's pages: `segments` lists them in order, and their lengths add up to the
-/// length of the transfer. A VMM that maps guest memory makes an `iovec` of each and calls `preadv`. The guest may change
-/// its pages at any time, also while they are written out.
+/// Data goes straight between the disk and the guest's pages: `segments` lists them in order, and their
+/// lengths add up to the length of the transfer. A VMM that maps guest memory makes an `iovec` of each and
+/// calls `preadv`. The guest may change its pages at any time, also while they are written out.
 ///
 /// Methods take `&self`: queues of several channels use one disk at the same time.
 pub trait BlockBackend {
@@ -33,8 +34,8 @@ pub trait BlockBackend {
     /// When the data could not be read, or not all of it be put into guest memory.
     fn read(&self, offset: u64, memory: &Self::Memory, segments: Segments<'_>) -> Result<(), BlockError>;
 
-    /// Writes from guest memory, from `offset` on. Volatile until the next [`flush`](Self::flush) returns, unless
-    /// [`Geometry::write_cache`] is false.
+    /// Writes from guest memory, from `offset` on. Volatile until the next [`flush`](Self::flush) returns,
+    /// unless [`Geometry::write_cache`] is false.
     ///
     /// # Errors
     /// When the data could not be had from guest memory, or not be written.
@@ -46,15 +47,16 @@ pub trait BlockBackend {
     /// When it may not be stable.
     fn flush(&self) -> Result<(), BlockError>;
 
-    /// Takes note that these bytes are of no use any more. Called only with [`Geometry::discard`] set. The range need not be
-    /// aligned to its granularity, and what is done about it is free, but for [`Discard::reads_zero`].
+    /// Takes note that these bytes are of no use any more. Called only with [`Geometry::discard`] set. The
+    /// range need not be aligned to its granularity, and what is done about it is free, but for
+    /// [`Discard::reads_zero`].
     ///
     /// # Errors
     /// When it failed.
     fn discard(&self, offset: u64, len: u64) -> Result<(), BlockError>;
 
-    /// Makes these bytes zero, in whichever way is cheapest; giving up their space is as good as writing. Volatile as
-    /// [`write`](Self::write) is.
+    /// Makes these bytes zero, in whichever way is cheapest; giving up their space is as good as writing.
+    /// Volatile as [`write`](Self::write) is.
     ///
     /// # Errors
     /// When they may not be zero.
@@ -185,8 +187,8 @@ pub struct Identity {
 }
 
 impl Default for Identity {
-    /// The vendor and product of Hyper-V's own disks, because guests go by them: Linux's hv_storvsc sends WRITE SAME only to the
-    /// vendor `Msft`.
+    /// The vendor and product of Hyper-V's own disks, because guests go by them: Linux's hv_storvsc sends
+    /// WRITE SAME only to the vendor `Msft`.
     fn default() -> Self {
         Self {
             vendor: *b"Msft    ",

@@ -9,7 +9,7 @@ use super::negotiation::{Negotiation, Stage};
 use super::tickets::{Reply, Running, Tickets};
 use super::{Config, Outcome, Segments};
 use crate::scsi::Cdb;
-use crate::wire::{CompletionBody, HostMessage, NtStatus, PacketForm, ScsiRequest, SrbStatus};
+use crate::wire::{CompletionBody, HostMessage, NtStatus, Operation, PacketForm, ScsiRequest, SrbStatus};
 
 /// What a queue did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -182,7 +182,8 @@ impl Sender {
             PacketType::IN_BAND | PacketType::GPA_DIRECT => {}
             kind => return Err(Fault::PacketType { kind }),
         }
-        // Id 0 is that of what nobody asked for: Hyper-V completes no such packet, and Linux would not know what for.
+        // Id 0 is that of what nobody asked for: Hyper-V completes no such packet, and Linux would not know
+        // what for.
         let answered = packet.wants_completion() && packet.transaction_id() != 0;
         Ok(Self {
             answer_to: answered.then_some(packet.transaction_id()),
@@ -217,8 +218,9 @@ impl Sender {
 
 /// Judges what an SRB says about itself and its buffer.
 ///
-/// Memory may be listed beyond the transfer: OpenVMM takes that too, and it is not touched. A CDB's direction is what counts, so the
-/// SRB's is not looked at; nor is how much sense data the guest takes, as answers have room for all of it anyway.
+/// Memory may be listed beyond the transfer: OpenVMM takes that too, and it is not touched. A CDB's direction
+/// is what counts, so the SRB's is not looked at; nor is how much sense data the guest takes, as answers have
+/// room for all of it anyway.
 pub(crate) fn judge_srb<'a>(
     packet: &Packet<'a>,
     request: &ScsiRequest,
@@ -227,15 +229,12 @@ pub(crate) fn judge_srb<'a>(
 ) -> Result<(Cdb, Segments<'a>), Refusal> {
     let Stage::Ready(_) = stage else {
         return Err(Refusal::OutOfOrder {
-            operation: crate::wire::Operation::EXECUTE_SRB,
+            operation: Operation::EXECUTE_SRB,
         });
     };
-    let cdb = request
-        .cdb()
-        .and_then(|bytes| Cdb::new(bytes).ok())
-        .ok_or(Refusal::CdbLength {
-            len: request.cdb_length,
-        })?;
+    let cdb = request.cdb().map_err(|_| Refusal::CdbLength {
+        len: request.cdb_length,
+    })?;
     let listed = match packet.kind() {
         PacketType::GPA_DIRECT => Segments::from(packet.gpa_ranges()?.segments()),
         _ => Segments::empty(),

@@ -14,13 +14,14 @@ pub enum Event {
         /// The version.
         version: ProtocolVersion,
     },
-    /// The guest wants so many sub-channels in all: offer those that are not offered yet, with indices from 1 on.
+    /// The guest wants so many sub-channels in all: offer those that are not offered yet, with indices from 1
+    /// on.
     SubChannels {
         /// How many, the primary channel not counted.
         count: u16,
     },
-    /// The guest reset something. It waits for all of its requests by itself, so there is nothing that must be done; who works on
-    /// requests asynchronously may give up on those that hang.
+    /// The guest reset something. It waits for all of its requests by itself, so there is nothing that must
+    /// be done; who works on requests asynchronously may give up on those that hang.
     Reset(Reset),
     /// Something that the guest sent was wrong, and was answered so. For a log, once a kind.
     Refused(Refusal),
@@ -86,7 +87,8 @@ pub enum Refusal {
     },
 }
 
-/// A breach of the protocol for which there is no answer. It poisons the channel: the queue returns it from then on.
+/// A breach of the protocol for which there is no answer. It poisons the channel: the queue returns it from
+/// then on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -101,7 +103,8 @@ pub enum Fault {
         /// The most that it may have.
         most: usize,
     },
-    /// A packet of a type that a guest does not send here: a completion, for instance, as no host asks for one.
+    /// A packet of a type that a guest does not send here: a completion, for instance, as no host asks for
+    /// one.
     #[error("a packet of type {kind}")]
     PacketType {
         /// The type.

@@ -11,8 +11,8 @@ use crate::wire::LunAddress;
 pub enum Attention {
     /// POWER ON, RESET, OR BUS DEVICE RESET OCCURRED. Linux prints a warning.
     PowerOn,
-    /// CAPACITY DATA HAS CHANGED: the disk was made larger or smaller. Linux's storvsc looks at the disk again and runs the
-    /// command once more.
+    /// CAPACITY DATA HAS CHANGED: the disk was made larger or smaller. Linux's storvsc looks at the disk
+    /// again and runs the command once more.
     CapacityChanged,
     /// TARGET OPERATING CONDITIONS HAVE CHANGED: for instance whether blocks can be given up. Linux as above.
     ConditionsChanged,
@@ -51,9 +51,9 @@ impl Attention {
 
 /// A disk at an address of the controller.
 ///
-/// A controller is a slice of these, shared by the queues of all its channels. Whether there is a disk at the address can change
-/// while the guest runs: [`detach`](Self::detach) and [`attach`](Self::attach), each followed by
-/// [`Queue::enumerate_bus`](super::Queue::enumerate_bus), are what hot plugging is.
+/// A controller is a slice of these, shared by the queues of all its channels. Whether there is a disk at the
+/// address can change while the guest runs: [`detach`](Self::detach) and [`attach`](Self::attach), each
+/// followed by [`Queue::enumerate_bus`](super::Queue::enumerate_bus), are what hot plugging is.
 #[derive(Debug)]
 pub struct Lun<B> {
     address: LunAddress,
@@ -109,8 +109,8 @@ impl<B> Lun<B> {
         self.attached.store(false, Ordering::Release);
     }
 
-    /// Tells the next command of this instead of running it. INQUIRY, REPORT LUNS and REQUEST SENSE run none the less,
-    /// the last with this as its sense data.
+    /// Tells the next command of this instead of running it. INQUIRY, REPORT LUNS and REQUEST SENSE run none
+    /// the less, the last with this as its sense data.
     pub fn raise(&self, attention: Attention) {
         self.attention.fetch_or(attention.bit(), Ordering::AcqRel);
     }

@@ -14,8 +14,9 @@ use crate::wire::{
 ///       ── QUERY_PROPERTIES ──▶ End ── END_INITIALIZATION ──▶ Ready
 /// ```
 ///
-/// What comes out of order is answered with `INVALID_DEVICE_STATE` and changes nothing. A sub-channel is ready from the start.
-/// `CREATE_SUB_CHANNELS` comes before `END_INITIALIZATION` from Windows, after it from Linux.
+/// What comes out of order is answered with `INVALID_DEVICE_STATE` and changes nothing. A sub-channel is
+/// ready from the start. `CREATE_SUB_CHANNELS` comes before `END_INITIALIZATION` from Windows, after it from
+/// Linux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Nothing came.

@@ -103,8 +103,8 @@ impl Outcome {
 
     /// The SRB that answers `request`.
     ///
-    /// Linux goes by both statuses, the sense data and the transfer length; the rest of the request comes back as it was, but for
-    /// the CDB, whose place the sense data takes.
+    /// Linux goes by both statuses, the sense data and the transfer length; the rest of the request comes
+    /// back as it was, but for the CDB, whose place the sense data takes.
     #[must_use]
     pub(crate) fn to_srb(self, request: &ScsiRequest, form: PacketForm) -> ScsiRequest {
         let mut status = SrbStatusByte::new(self.srb_status);

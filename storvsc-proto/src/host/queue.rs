@@ -14,14 +14,16 @@ use crate::wire::{CompletionBody, GuestMessage, NtStatus, ProtocolVersion, WireE
 
 /// The service of one channel of a controller: the primary one, or a sub-channel.
 ///
-/// It is a value that the thread which serves the channel owns. What the queues of a controller share is the slice of [`Lun`]s, and
-/// what the primary's negotiation brought: the version, which [`Event::Ready`] tells and [`sub_channel`](Self::sub_channel) takes.
+/// It is a value that the thread which serves the channel owns. What the queues of a controller share is the
+/// slice of [`Lun`]s, and what the primary's negotiation brought: the version, which [`Event::Ready`] tells
+/// and [`sub_channel`](Self::sub_channel) takes.
 ///
-/// `DEPTH` is how many requests are taken at most before the first of them is answered. [`service`](Self::service) works on
-/// one after the other, so 1 is enough for it; who uses [`accept`](Self::accept) and [`complete`](Self::complete) wants more.
+/// `DEPTH` is how many requests are taken at most before the first of them is answered.
+/// [`service`](Self::service) works on one after the other, so 1 is enough for it; who uses
+/// [`accept`](Self::accept) and [`complete`](Self::complete) wants more.
 ///
-/// A full outgoing ring loses nothing: answers wait in their requests' places, and nothing is taken from the incoming ring
-/// while there is no place.
+/// A full outgoing ring loses nothing: answers wait in their requests' places, and nothing is taken from the
+/// incoming ring while there is no place.
 #[derive(Debug)]
 pub struct Queue<'s, M, const DEPTH: usize = 1> {
     channel: Channel<M, DEPTH>,
@@ -98,7 +100,8 @@ impl<'s, M: RingMem, const DEPTH: usize> Queue<'s, M, DEPTH> {
         Self::new(ring, scratch, config, Negotiation::primary())
     }
 
-    /// The service of a sub-channel that was just opened. It speaks the primary channel's version from its first packet on.
+    /// The service of a sub-channel that was just opened. It speaks the primary channel's version from its
+    /// first packet on.
     ///
     /// # Errors
     /// When the configuration or the scratch will not do.
@@ -151,8 +154,8 @@ impl<'s, M: RingMem, const DEPTH: usize> Queue<'s, M, DEPTH> {
 
     /// Serves up to `budget` packets, doing each one's work before the next is taken.
     ///
-    /// Returns as soon as the guest has to be signalled, so that no answer waits for the next request's work: signal, and call again if
-    /// told to. Also returns at every event.
+    /// Returns as soon as the guest has to be signalled, so that no answer waits for the next request's work:
+    /// signal, and call again if told to. Also returns at every event.
     ///
     /// # Errors
     /// A breach of the protocol, from then on always.
@@ -194,7 +197,8 @@ impl<'s, M: RingMem, const DEPTH: usize> Queue<'s, M, DEPTH> {
         Ok(served)
     }
 
-    /// Takes the next packet. One that needs no work of a disk is answered at once; for any other, the work is returned.
+    /// Takes the next packet. One that needs no work of a disk is answered at once; for any other, the work
+    /// is returned.
     ///
     /// # Errors
     /// A breach of the protocol, from then on always.
@@ -300,18 +304,16 @@ impl<'s, M: RingMem, const DEPTH: usize> Queue<'s, M, DEPTH> {
         if !self.channel.tickets.complete(&ticket, result) {
             return Err(CompleteError::UnknownTicket);
         }
-        if let Some(fault) = self.channel.fault() {
-            self.channel.tickets.drop_answers();
-            return Err(fault.into());
-        }
+        self.channel.check()?;
         self.channel.flush()?;
         Ok(self.channel.take_signal())
     }
 
-    /// Tells the guest to look again which LUNs there are: after [`Lun::attach`], [`Lun::detach`], or both for several.
+    /// Tells the guest to look again which LUNs there are: after [`Lun::attach`], [`Lun::detach`], or both
+    /// for several.
     ///
-    /// Only the primary channel tells it, only once the negotiation is over, and only since version 4.2; else nothing is sent.
-    /// Linux asks every disk that it has whether it is there, then scans.
+    /// Only the primary channel tells it, only once the negotiation is over, and only since version 4.2; else
+    /// nothing is sent. Linux asks every disk that it has whether it is there, then scans.
     ///
     /// # Errors
     /// A breach of the protocol, now or before.
@@ -319,8 +321,8 @@ impl<'s, M: RingMem, const DEPTH: usize> Queue<'s, M, DEPTH> {
         self.notify(Notice::EnumerateBus)
     }
 
-    /// Tells the guest that a device went away. Linux does the same as at [`enumerate_bus`](Self::enumerate_bus), which is what
-    /// Hyper-V sends in either case.
+    /// Tells the guest that a device went away. Linux does the same as at
+    /// [`enumerate_bus`](Self::enumerate_bus), which is what Hyper-V sends in either case.
     ///
     /// # Errors
     /// A breach of the protocol, now or before.
@@ -337,8 +339,9 @@ impl<'s, M: RingMem, const DEPTH: usize> Queue<'s, M, DEPTH> {
 
     /// Ends the service, when the guest closes the channel: nothing is read or written any more.
     ///
-    /// Requests that are [outstanding](Self::outstanding) still use guest memory. Wait for them, and give their tickets to
-    /// [`complete`](Self::complete), which says [`Fault::Closed`] for each; then the channel can be told closed.
+    /// Requests that are [outstanding](Self::outstanding) still use guest memory. Wait for them, and give
+    /// their tickets to [`complete`](Self::complete), which says [`Fault::Closed`] for each; then the channel
+    /// can be told closed.
     pub fn close(&mut self) {
         if self.channel.fault().is_none() {
             let _ = self.channel.poison::<()>(Fault::Closed);

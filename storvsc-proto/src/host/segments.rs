@@ -5,8 +5,9 @@ use vmbus_proto::ringbuf::gpa;
 
 /// Pieces of guest memory, `(gpa, len)` in bytes, in the order of the data; an iterator.
 ///
-/// Neighbouring pages are one piece. No piece is empty, and the lengths add up to [`total_bytes`](Self::total_bytes). Addresses are
-/// the guest's word: whether there is memory at them shows when they are used.
+/// Neighbouring pages are one piece. No piece is empty, and the lengths add up to
+/// [`total_bytes`](Self::total_bytes). Addresses are the guest's word: whether there is memory at them shows
+/// when they are used.
 #[derive(Clone, Debug)]
 pub struct Segments<'a> {
     once: gpa::Segments<'a>,

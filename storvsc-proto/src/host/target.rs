@@ -54,9 +54,9 @@ pub(crate) fn plan<'a, 'l, B: BlockBackend>(
 
 /// The answer where there is no disk.
 ///
-/// INQUIRY is answered with "no device here, and none possible", which is what a scanning guest looks for; every other command with
-/// an SRB status at which Linux takes its disk at this LUN away, if it has one. Hyper-V does the same (OpenVMM `storvsp`), also in
-/// naming itself at LUN 0 only.
+/// INQUIRY is answered with "no device here, and none possible", which is what a scanning guest looks for;
+/// every other command with an SRB status at which Linux takes its disk at this LUN away, if it has one.
+/// Hyper-V does the same (OpenVMM `storvsp`), also in naming itself at LUN 0 only.
 fn absent<M: GuestMemory + ?Sized>(at: LunAddress, call: Call<'_, M>) -> Step<Outcome> {
     match Command::parse(&call.cdb) {
         Ok(Command::Inquiry {

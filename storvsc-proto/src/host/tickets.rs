@@ -7,7 +7,8 @@ use crate::wire::{
 
 use super::outcome::failure;
 
-/// A request that is under way. It is answered exactly once: [`Queue::complete`](super::Queue::complete) takes it.
+/// A request that is under way. It is answered exactly once: [`Queue::complete`](super::Queue::complete)
+/// takes it.
 #[derive(Debug, PartialEq, Eq, Hash)]
 #[must_use = "the guest waits for an answer"]
 pub struct Ticket {
@@ -84,7 +85,8 @@ struct Slot {
     state: State,
 }
 
-/// A place for every request that the host has taken and not answered. While there is none free, none is taken.
+/// A place for every request that the host has taken and not answered. While there is none free, none is
+/// taken.
 #[derive(Debug)]
 pub(crate) struct Tickets<const DEPTH: usize> {
     slots: [Slot; DEPTH],

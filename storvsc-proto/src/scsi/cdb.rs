@@ -18,7 +18,7 @@ pub struct Cdb {
 /// A CDB that is empty, or longer than an SRB holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a CDB of {len} bytes, not 1 to {MAX_CDB_LEN}")]
-pub struct CdbTooLong {
+pub struct CdbLengthError {
     /// Bytes that it has.
     pub len: usize,
 }
@@ -28,8 +28,8 @@ impl Cdb {
     ///
     /// # Errors
     /// When there are none, or more than 16.
-    pub fn new(bytes: &[u8]) -> Result<Self, CdbTooLong> {
-        let error = CdbTooLong { len: bytes.len() };
+    pub fn new(bytes: &[u8]) -> Result<Self, CdbLengthError> {
+        let error = CdbLengthError { len: bytes.len() };
         if bytes.is_empty() || bytes.len() > MAX_CDB_LEN {
             return Err(error);
         }
@@ -158,7 +158,8 @@ pub struct Cdb16 {
 }
 layout!(Cdb16, size 16, operation @ 0, flags @ 1, lba @ 2, blocks @ 10, group @ 14, control @ 15);
 
-/// WRITE SAME(16) has the form of the other commands of 16 bytes; bit 0 of its flags says that no block is sent.
+/// WRITE SAME(16) has the form of the other commands of 16 bytes; bit 0 of its flags says that no block is
+/// sent.
 pub type WriteSame16Cdb = Cdb16;
 
 /// INQUIRY.

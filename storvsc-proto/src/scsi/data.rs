@@ -1,4 +1,5 @@
-//! The tables that commands move: what INQUIRY, MODE SENSE, READ CAPACITY and REPORT LUNS return, what UNMAP takes.
+//! The tables that commands move: what INQUIRY, MODE SENSE, READ CAPACITY and REPORT LUNS return, what UNMAP
+//! takes.
 
 use zerocopy::big_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -48,8 +49,8 @@ layout!(
 );
 
 impl InquiryData {
-    /// Device type: a disk. Read-only disks say so too: type 0 with write protection, because guests take other types for
-    /// something else.
+    /// Device type: a disk. Read-only disks say so too: type 0 with write protection, because guests take
+    /// other types for something else.
     pub const DISK: u8 = 0x00;
     /// Qualifier 3 and device type 0x1f: there is no device at this LUN, and there cannot be one.
     pub const NOT_PRESENT: u8 = 0x7f;
@@ -193,7 +194,8 @@ impl RotationPage {
 pub struct ProvisioningPage {
     /// Threshold sets are of 2 to the power of this many blocks; 0 for none.
     pub threshold_exponent: u8,
-    /// Bit 7: UNMAP; bit 6: WRITE SAME(16) unmaps; bit 5: WRITE SAME(10) unmaps; bit 2: unmapped blocks read as zero.
+    /// Bit 7: UNMAP; bit 6: WRITE SAME(16) unmaps; bit 5: WRITE SAME(10) unmaps; bit 2: unmapped blocks read
+    /// as zero.
     pub flags: u8,
     /// Low three bits: 0 not told or full, 1 resource, 2 thin.
     pub kind: u8,

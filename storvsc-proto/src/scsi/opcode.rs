@@ -101,8 +101,8 @@ open_code! {
 }
 
 impl OperationCode {
-    /// Bytes of this operation's CDB: they follow from its top three bits. `None` for the variable-length group and the
-    /// vendors' own.
+    /// Bytes of this operation's CDB: they follow from its top three bits. `None` for the variable-length
+    /// group and the vendors' own.
     #[must_use]
     pub const fn cdb_len(self) -> Option<usize> {
         match self.0 >> 5 {

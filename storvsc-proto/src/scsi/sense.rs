@@ -285,7 +285,8 @@ impl Sense {
         zerocopy::transmute!(sense)
     }
 
-    /// In the descriptor format: 28 bytes, with descriptors for the address and for the field, which say when they are not valid.
+    /// In the descriptor format: 28 bytes, with descriptors for the address and for the field, which say when
+    /// they are not valid.
     #[must_use]
     pub fn to_descriptor(&self) -> [u8; size_of::<DescriptorSense>()] {
         let (field_flags, field_byte) = self.field.map_or((0, 0), field_bytes);

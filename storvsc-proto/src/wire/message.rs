@@ -9,7 +9,7 @@ use super::{
     LunAddress, MAX_BODY_LEN, MAX_PACKET_LEN, NtStatus, Operation, PacketFlags, PacketForm, PacketHeader,
     ProtocolVersion, ScsiRequest, VersionBody,
 };
-use crate::scsi::Cdb;
+use crate::scsi::Sense;
 
 /// Why bytes are no packet of this direction. The peer's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -262,9 +262,9 @@ impl core::fmt::Display for GuestMessage {
             Self::CreateSubChannels(count) => write!(f, " {count}"),
             Self::ExecuteSrb(request) => {
                 write!(f, " {} ", request.address())?;
-                match request.cdb().map(Cdb::new) {
-                    Some(Ok(cdb)) => write!(f, "{cdb}")?,
-                    _ => write!(f, "CDB of {} bytes", request.cdb_length)?,
+                match request.cdb() {
+                    Ok(cdb) => write!(f, "{cdb}")?,
+                    Err(_) => write!(f, "CDB of {} bytes", request.cdb_length)?,
                 }
                 write!(f, ", {} {} bytes", request.direction, request.transfer_length)
             }
@@ -372,7 +372,8 @@ impl Completion {
 }
 
 impl core::fmt::Display for Completion {
-    /// Shows the body as an SRB when it says to have an SRB's length. Good enough for a trace, and no answer to what it is.
+    /// Shows the body as an SRB when it says to have an SRB's length. Good enough for a trace, and no answer
+    /// to what it is.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{}", self.status)?;
         let Ok(srb) = self.srb() else { return Ok(()) };
@@ -388,7 +389,7 @@ impl core::fmt::Display for Completion {
             srb.scsi_status,
             srb.transfer_length
         )?;
-        match srb.sense(PacketForm::Long).map(crate::scsi::Sense::decode) {
+        match srb.sense(PacketForm::Long).map(Sense::decode) {
             Some(Ok(sense)) => write!(f, ", {sense}"),
             _ => Ok(()),
         }

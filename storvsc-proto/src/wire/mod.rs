@@ -1,8 +1,8 @@
 //! What stands in the payload of a packet on a storage channel.
 //!
-//! Every packet is a [`PacketHeader`] of 12 bytes and a body, padded with zeroes to the length of an SRB: 64 bytes in all
-//! since version 5.1, 48 before ([`PacketForm`]). Which body it is follows from the [`Operation`]; an answer is always
-//! `COMPLETE_IO`, and what its body is only the one who asked knows.
+//! Every packet is a [`PacketHeader`] of 12 bytes and a body, padded with zeroes to the length of an SRB: 64
+//! bytes in all since version 5.1, 48 before ([`PacketForm`]). Which body it is follows from the
+//! [`Operation`]; an answer is always `COMPLETE_IO`, and what its body is only the one who asked knows.
 //!
 //! | operation | direction | body |
 //! |---|---|---|
@@ -15,11 +15,12 @@
 //! | `FC_HBA_DATA` | host to guest, unasked | [`FcHbaData`] |
 //! | `EVENT_NOTIFICATION` | host to guest, unasked | [`NotificationBody`] |
 //!
-//! Direction is a type: [`GuestMessage`] is what a guest sends, [`HostMessage`] what a host sends, and an operation that goes the other
-//! way does not decode. Both have a `Display` for traces, of one line.
+//! Direction is a type: [`GuestMessage`] is what a guest sends, [`HostMessage`] what a host sends, and an
+//! operation that goes the other way does not decode. Both have a `Display` for traces, of one line.
 //!
-//! The guest's data is not in the packet. A request that moves data is a GPA-direct packet: its ring header lists the guest's
-//! pages, and the host reads and writes them there. What is unasked has the transaction id 0 and may be as short as 4 bytes.
+//! The guest's data is not in the packet. A request that moves data is a GPA-direct packet: its ring header
+//! lists the guest's pages, and the host reads and writes them there. What is unasked has the transaction id
+//! 0 and may be as short as 4 bytes.
 
 mod message;
 mod packet;

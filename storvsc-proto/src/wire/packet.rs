@@ -45,8 +45,9 @@ open_code! {
 open_code! {
     /// The status of an answer: an NTSTATUS, of which these are in use.
     ///
-    /// Source: OpenVMM `storvsp/src/protocol.rs`; the numbers are those of the Windows SDK's `ntstatus.h`. Guests look at it
-    /// for the operations of the negotiation only; for an SRB they go by what stands in the SRB.
+    /// Source: OpenVMM `storvsp/src/protocol.rs`; the numbers are those of the Windows SDK's `ntstatus.h`.
+    /// Guests look at it for the operations of the negotiation only; for an SRB they go by what stands in the
+    /// SRB.
     pub struct NtStatus(u32) {
         /// Done.
         SUCCESS = 0, "SUCCESS";
@@ -116,9 +117,10 @@ impl PacketHeader {
 
 /// How large packets and SRBs are: Windows 8 made the SRB longer.
 ///
-/// A sender picks the form by the version negotiated, and keeps it: Windows guests require that every packet has exactly this
-/// length, whatever it carries (OpenVMM `send_vmbus_packet`). Before a version is known, new Linux sends the long form
-/// and old Linux the short one, so a host answers each packet in the form in which it came.
+/// A sender picks the form by the version negotiated, and keeps it: Windows guests require that every packet
+/// has exactly this length, whatever it carries (OpenVMM `send_vmbus_packet`). Before a version is known, new
+/// Linux sends the long form and old Linux the short one, so a host answers each packet in the form in which
+/// it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PacketForm {
     /// Versions before 5.1: 48 bytes, of which 36 are the SRB; sense data has room for 18 bytes.

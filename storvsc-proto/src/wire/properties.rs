@@ -9,8 +9,8 @@ use crate::macros::layout;
 bitflags! {
     /// What a channel can do.
     ///
-    /// Source: Linux `STORAGE_CHANNEL_SUPPORTS_MULTI_CHANNEL`. Linux also names 0x1 `REMOVABLE` and 0x2 `EMULATED_IDE`: those
-    /// belong to [`OfferProperties`].
+    /// Source: Linux `STORAGE_CHANNEL_SUPPORTS_MULTI_CHANNEL`. Linux also names 0x1 `REMOVABLE` and 0x2
+    /// `EMULATED_IDE`: those belong to [`OfferProperties`].
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct PropertyFlags: u32 {
         /// The host offers sub-channels when asked to.
@@ -52,7 +52,8 @@ pub struct SubChannelsBody {
 }
 layout!(SubChannelsBody, size 2, count @ 0);
 
-/// The names of a fibre-channel adapter: the body of the answer to `FC_HBA_DATA`. Source: Linux `struct hv_fc_wwn_packet`.
+/// The names of a fibre-channel adapter: the body of the answer to `FC_HBA_DATA`. Source: Linux `struct
+/// hv_fc_wwn_packet`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]
@@ -95,7 +96,8 @@ pub struct NotificationBody {
 layout!(NotificationBody, size 4, lun @ 0, target @ 1, path @ 2, flags @ 3);
 
 bitflags! {
-    /// Flags of [`OfferProperties`]. Sources: Linux `STORAGE_CHANNEL_REMOVABLE_FLAG`, `STORAGE_CHANNEL_EMULATED_IDE_FLAG`.
+    /// Flags of [`OfferProperties`]. Sources: Linux `STORAGE_CHANNEL_REMOVABLE_FLAG`,
+    /// `STORAGE_CHANNEL_EMULATED_IDE_FLAG`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct OfferFlags: u32 {
         /// The disk can be taken out.
@@ -108,7 +110,8 @@ bitflags! {
 
 /// The first user-defined bytes of a storage channel's offer; all zero for a SCSI controller.
 ///
-/// Old Windows drivers read here which IDE disk the channel belongs to. Source: OpenVMM `storvsp/src/protocol.rs`.
+/// Old Windows drivers read here which IDE disk the channel belongs to. Source: OpenVMM
+/// `storvsp/src/protocol.rs`.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
 )]

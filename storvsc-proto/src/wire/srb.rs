@@ -5,7 +5,7 @@ use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::macros::{layout, open_code};
-use crate::scsi::ScsiStatus;
+use crate::scsi::{Cdb, CdbLengthError, ScsiStatus};
 use crate::wire::{NtStatus, PacketForm};
 
 open_code! {
@@ -25,7 +25,8 @@ open_code! {
         ERROR = 0x04, "ERROR";
         /// Busy.
         BUSY = 0x05, "BUSY";
-        /// The request is wrong. Some versions of Linux took status codes for bit masks, in which this is aborted and error.
+        /// The request is wrong. Some versions of Linux took status codes for bit masks, in which this is
+        /// aborted and error.
         INVALID_REQUEST = 0x06, "INVALID_REQUEST";
         /// No such path.
         INVALID_PATH_ID = 0x07, "INVALID_PATH_ID";
@@ -47,7 +48,8 @@ open_code! {
         REQUEST_SENSE_FAILED = 0x10, "REQUEST_SENSE_FAILED";
         /// No adapter.
         NO_HBA = 0x11, "NO_HBA";
-        /// Another amount of data than the buffer's. The only failure at which Linux reads the transfer length.
+        /// Another amount of data than the buffer's. The only failure at which Linux reads the transfer
+        /// length.
         DATA_OVERRUN = 0x12, "DATA_OVERRUN";
         /// The bus became free.
         UNEXPECTED_BUS_FREE = 0x13, "UNEXPECTED_BUS_FREE";
@@ -107,7 +109,8 @@ pub struct SrbStatusByte(pub u8);
 impl SrbStatusByte {
     /// Sense data in the SRB is valid. Source: Linux `SRB_STATUS_AUTOSENSE_VALID`.
     pub const AUTOSENSE_VALID: u8 = 0x80;
-    /// The queue of the LUN stands still until the guest releases it. Source: Linux `SRB_STATUS_QUEUE_FROZEN`.
+    /// The queue of the LUN stands still until the guest releases it. Source: Linux
+    /// `SRB_STATUS_QUEUE_FROZEN`.
     pub const QUEUE_FROZEN: u8 = 0x40;
 
     /// The byte of a status, without flags.
@@ -163,8 +166,8 @@ impl core::fmt::Display for SrbStatusByte {
 open_code! {
     /// Which way the data of an SRB goes.
     ///
-    /// Source: Linux `enum storvsc_request_type`. A host takes the direction from the command: guests have been seen to send
-    /// [`NONE`](Self::NONE) and [`OUT`](Self::OUT) for the same thing.
+    /// Source: Linux `enum storvsc_request_type`. A host takes the direction from the command: guests have
+    /// been seen to send [`NONE`](Self::NONE) and [`OUT`](Self::OUT) for the same thing.
     #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
     pub struct DataDirection(u8) {
         /// Guest to device.
@@ -295,7 +298,8 @@ pub struct ScsiRequest {
     pub lun: u8,
     /// Bytes of the CDB, at most 16.
     pub cdb_length: u8,
-    /// In a request, how much sense data the guest takes; in an answer, how much there is. At most 20, or 18 in the short form.
+    /// In a request, how much sense data the guest takes; in an answer, how much there is. At most 20, or 18
+    /// in the short form.
     pub sense_length: u8,
     /// Which way data goes.
     pub direction: DataDirection,
@@ -342,18 +346,17 @@ impl ScsiRequest {
         SrbFlags::from_bits_retain(self.flags.get())
     }
 
-    /// The CDB of a request, or `None` when its length is 0 or beyond [`MAX_CDB_LEN`].
-    #[must_use]
-    pub fn cdb(&self) -> Option<&[u8]> {
+    /// The CDB of a request.
+    ///
+    /// # Errors
+    /// When its length is 0 or beyond [`MAX_CDB_LEN`].
+    pub fn cdb(&self) -> Result<Cdb, CdbLengthError> {
         let len = usize::from(self.cdb_length);
-        if len == 0 || len > MAX_CDB_LEN {
-            None
-        } else {
-            self.cdb_or_sense.get(..len)
-        }
+        Cdb::new(self.cdb_or_sense.get(..len).ok_or(CdbLengthError { len })?)
     }
 
-    /// The sense data of an answer, or `None` when its length is beyond what the form has room for. Empty without autosense.
+    /// The sense data of an answer, or `None` when its length is beyond what the form has room for. Empty
+    /// without autosense.
     #[must_use]
     pub fn sense(&self, form: PacketForm) -> Option<&[u8]> {
         if !self.srb_status.autosense_valid() {

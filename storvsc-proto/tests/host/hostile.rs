@@ -6,6 +6,7 @@ use storvsc_proto::wire::{
     Completion, CompletionBody, GuestMessage, HostMessage, LunAddress, NtStatus, Operation, PacketForm,
     ScsiRequest, SrbStatus, WireError,
 };
+use vmbus_proto::hvcall::GuestMemory;
 use vmbus_proto::ringbuf::gpa::GpaRange;
 use vmbus_proto::ringbuf::wire::GpaRangeHeader;
 use vmbus_proto::ringbuf::{ControlWord, Descriptor, Outgoing, PacketType, RingMem, TransferPageRange};
@@ -179,15 +180,34 @@ fn case_16_a_transfer_length_that_differs_from_the_gpa_ranges() {
     // More memory is listed than is transferred: it is not touched.
     let fill = vec![0xaa; 8192];
     let gpa = pages[0].get() * 4096;
-    vmbus_proto::hvcall::GuestMemory::write(&rig.ram, gpa, &fill).unwrap();
+    GuestMemory::write(&rig.ram, gpa, &fill).unwrap();
     rig.driver
         .send_with(&GuestMessage::ExecuteSrb(request(512)), &[whole]);
     rig.run().unwrap();
     let answer = rig.driver.receive().unwrap().completion().srb().unwrap();
     assert_eq!((answer.srb_status.0, answer.transfer_length.get()), (1, 512));
     let mut after = vec![0; 8192];
-    vmbus_proto::hvcall::GuestMemory::read(&rig.ram, gpa, &mut after).unwrap();
+    GuestMemory::read(&rig.ram, gpa, &mut after).unwrap();
     assert_eq!((&after[..512], &after[512..]), (&[0; 512][..], &fill[512..]));
+    // Nor when the device has more to tell than the transfer takes.
+    let inquiry = Command::Inquiry {
+        page: None,
+        allocation: 96,
+    }
+    .to_cdb();
+    let request = ScsiRequest {
+        transfer_length: U32::new(36),
+        ..srb(LunAddress::lun(0), inquiry.as_bytes(), Data::None)
+    };
+    rig.driver.send_with(&GuestMessage::ExecuteSrb(request), &[whole]);
+    rig.run().unwrap();
+    let answer = rig.driver.receive().unwrap().completion().srb().unwrap();
+    assert_eq!((answer.srb_status.0, answer.transfer_length.get()), (1, 36));
+    GuestMemory::read(&rig.ram, gpa, &mut after).unwrap();
+    assert_eq!(
+        (&after[..5], &after[36..512]),
+        (&[0, 0, 5, 2, 91][..], &[0; 476][..])
+    );
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Rings that are full, requests that take their time, notices, the end.
 
-use storvsc_proto::host::{BlockError, CompleteError, Config, Event, Fault, Lun, Next, Ticket, Work};
+use std::cell::Cell;
+
+use storvsc_proto::host::{BlockError, CompleteError, Config, Event, Fault, Lun, Next, Queue, Ticket, Work};
 use storvsc_proto::scsi::{Command, Sense};
 use storvsc_proto::wire::{GuestMessage, HostMessage, LunAddress, PacketForm, ProtocolVersion};
 use vmbus_proto::ringbuf::gpa::GpaRange;
+use vmbus_proto::ringbuf::{ControlWord, Descriptor, Halves, Outgoing, RingMem, RingPair};
 
-use crate::support::{Data, Op, RamDisk, Rig, buffer_pages, one_disk, srb};
+use crate::support::{Data, Op, Ram, RamDisk, Rig, Ring, buffer_pages, leak, one_disk, srb};
 
 /// Bytes that an answer takes in the ring.
 const ANSWER: usize = 16 + 64 + 8;
@@ -60,7 +63,6 @@ fn a_full_outgoing_ring_loses_nothing() {
 
 #[test]
 fn the_guest_is_asked_to_signal_when_there_is_room() {
-    use vmbus_proto::ringbuf::{ControlWord, RingMem};
     let mut rig = one_disk();
     let pending = |rig: &Rig| rig.driver.ring.incoming.mem().load(ControlWord::PendingSendSize);
     assert_eq!(pending(&rig), 0);
@@ -302,4 +304,108 @@ fn the_end_of_the_negotiation_is_told_once() {
 fn a_queue_can_be_given_to_a_thread() {
     fn is_send<T: Send>(_: &T) {}
     is_send(&one_disk().queue);
+}
+
+/// The host's receiving ring, on which something happens just when the host is about to sleep.
+struct Late {
+    ring: &'static Ring,
+    on_unmask: Cell<Option<Box<dyn FnOnce()>>>,
+}
+
+impl RingMem for &Late {
+    fn data_len(&self) -> u32 {
+        self.ring.data_len()
+    }
+
+    fn load(&self, word: ControlWord) -> u32 {
+        self.ring.load(word)
+    }
+
+    fn store(&self, word: ControlWord, value: u32) {
+        if word == ControlWord::InterruptMask
+            && value == 0
+            && let Some(happens) = self.on_unmask.take()
+        {
+            happens();
+        }
+        self.ring.store(word, value);
+    }
+
+    fn fence(&self) {
+        self.ring.fence();
+    }
+
+    fn read(&self, offset: u32, dst: &mut [u8]) {
+        self.ring.read(offset, dst);
+    }
+
+    fn write(&self, offset: u32, src: &[u8]) {
+        self.ring.write(offset, src);
+    }
+}
+
+#[test]
+fn a_packet_that_comes_as_the_host_goes_to_sleep_is_not_left() {
+    let (to_host, to_guest) = (leak(Ring::new()), leak(Ring::new()));
+    let late = |ring| {
+        leak(Late {
+            ring,
+            on_unmask: Cell::new(None),
+        })
+    };
+    let (incoming, outgoing) = (late(to_host), late(to_guest));
+    let mut guest = RingPair::guest(Halves {
+        to_host: &*to_host,
+        to_guest: &*to_guest,
+    })
+    .unwrap();
+    let host = RingPair::host(Halves {
+        to_host: &*incoming,
+        to_guest: &*outgoing,
+    })
+    .unwrap();
+    let config = Config::default();
+    let scratch = Box::leak(vec![0; config.scratch_len()].into_boxed_slice());
+    let mut queue: Queue<'_, _> = Queue::primary(host, scratch, config).unwrap();
+    let luns = [Lun::new(0, RamDisk::new(64))];
+    let ram = Ram::new(4096);
+    incoming.on_unmask.set(Some(Box::new(move || {
+        let packet = GuestMessage::BeginInitialization.encode(PacketForm::Long);
+        let outgoing = Outgoing {
+            transaction_id: 9,
+            request_completion: true,
+            descriptor: Descriptor::InBand,
+            payload: &[packet.as_bytes()],
+        };
+        assert!(
+            !guest.outgoing.write(&outgoing).unwrap().is_needed(),
+            "the host still says that it looks by itself"
+        );
+    })));
+    let served = queue.service(&luns, &ram, 1).unwrap();
+    assert!(served.again, "no signal comes for it");
+    let served = queue.service(&luns, &ram, 1).unwrap();
+    assert!(served.signal.is_needed());
+    assert_eq!(queue.counters().packets, 1);
+}
+
+#[test]
+fn a_queue_takes_as_much_memory_as_the_documentation_says() {
+    fn size<const DEPTH: usize>() -> usize {
+        size_of::<Queue<'_, &Ring, DEPTH>>()
+    }
+    println!(
+        "{} {} {}",
+        size::<1>(),
+        size::<2>(),
+        Config::default().scratch_len()
+    );
+    assert!(size::<1>() <= 1600);
+    assert!(size::<2>() - size::<1>() <= 250);
+    let config = |max_transfer_bytes| Config {
+        max_transfer_bytes,
+        ..Config::default()
+    };
+    assert_eq!(config(1 << 20).scratch_len(), 4184);
+    assert_eq!(config(256 << 10).scratch_len(), 1112);
 }

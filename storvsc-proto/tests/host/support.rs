@@ -344,7 +344,8 @@ pub(crate) struct Rig<const DEPTH: usize = 1> {
 /// The first page of data buffers.
 pub(crate) const BUFFER_PFN: u64 = 0x100;
 
-/// The pages of a buffer of so many bytes: pairs of neighbours in descending order, so that some pages are merged and some are not.
+/// The pages of a buffer of so many bytes: pairs of neighbours in descending order, so that some pages are
+/// merged and some are not.
 pub(crate) fn buffer_pages(offset: usize, len: usize) -> Vec<U64> {
     let pages = (offset + len).div_ceil(PAGE);
     (0..pages as u64)

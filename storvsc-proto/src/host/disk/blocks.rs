@@ -6,8 +6,8 @@ use super::{Call, Outcome, Plan, Step, Work, failure, ready, writable};
 use crate::host::Geometry;
 use crate::scsi::Sense;
 
-/// Most bytes that one WRITE SAME writes. Long enough that its overhead does not show, short enough not to keep a channel from
-/// its other requests for long.
+/// Most bytes that one WRITE SAME writes. Long enough that its overhead does not show, short enough not to
+/// keep a channel from its other requests for long.
 pub(super) const MAX_WRITE_SAME_BYTES: u32 = 32 << 20;
 
 /// A range in bytes that lies on the disk.
@@ -17,7 +17,8 @@ pub(super) struct Range {
     pub(super) len: u64,
 }
 
-/// The bytes of `blocks` blocks from `lba` on, which must all be on the disk. A range of no blocks may start at its end.
+/// The bytes of `blocks` blocks from `lba` on, which must all be on the disk. A range of no blocks may start
+/// at its end.
 pub(super) fn range(geometry: &Geometry, lba: u64, blocks: u64) -> Step<Range> {
     let block = u64::from(geometry.block_size.bytes());
     let out_of_range = || Outcome::from(Sense::lba_out_of_range(lba));

@@ -27,7 +27,8 @@ impl ParameterList {
     }
 }
 
-/// Ranges of the disk to be given up, `(offset, len)` in bytes; an iterator. All lie on the disk, none is empty.
+/// Ranges of the disk to be given up, `(offset, len)` in bytes; an iterator. All lie on the disk, none is
+/// empty.
 #[derive(Clone, Debug)]
 pub struct DiscardRanges<'a> {
     descriptors: &'a [UnmapDescriptor],

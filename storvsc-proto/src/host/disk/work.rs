@@ -5,7 +5,8 @@ use crate::host::{BlockBackend, BlockError, Segments};
 
 /// What a command asks of the disk. Offsets and lengths are bytes, judged already.
 ///
-/// It borrows the queue's copy of the packet: who does it later makes an `iovec` of it first, or whatever its engine takes.
+/// It borrows the queue's copy of the packet: who does it later makes an `iovec` of it first, or whatever its
+/// engine takes.
 #[derive(Clone, Debug)]
 #[must_use = "the guest waits for it"]
 pub enum Work<'a> {

@@ -10,7 +10,8 @@ use crate::scsi::cdb::{
 };
 
 impl Command {
-    /// The CDB of this command. Of commands with several forms it is the one of 10 bytes where the range fits, else the one of 16.
+    /// The CDB of this command. Of commands with several forms it is the one of 10 bytes where the range
+    /// fits, else the one of 16.
     #[must_use]
     pub fn to_cdb(&self) -> Cdb {
         match *self {

@@ -266,8 +266,8 @@ impl Command {
     /// Judges a CDB.
     ///
     /// # Errors
-    /// When the operation is not one of these, the CDB is shorter than the operation's, or a field has a value that no disk here
-    /// supports; [`CdbError::sense`] is the answer.
+    /// When the operation is not one of these, the CDB is shorter than the operation's, or a field has a
+    /// value that no disk here supports; [`CdbError::sense`] is the answer.
     pub fn parse(cdb: &Cdb) -> Result<Self, CdbError> {
         let operation = cdb.operation();
         let command = Self::of_operation(operation, cdb)?;
@@ -279,7 +279,8 @@ impl Command {
                 needed,
             });
         }
-        // The last byte is the control byte. Its bit 2 asks that a failure stops the queue, which no disk here does.
+        // The last byte is the control byte. Its bit 2 asks that a failure stops the queue, which no disk
+        // here does.
         let control = needed.saturating_sub(1);
         if bytes.get(control).is_some_and(|byte| byte & 0x4 != 0) {
             return Err(CdbError::InvalidField {
