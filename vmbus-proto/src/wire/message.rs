@@ -130,6 +130,17 @@ impl Sizes {
         }
     }
 
+    /// The size that a message of `len` received bytes has: `len` itself, or the size that becomes `len` when it is rounded up to a
+    /// multiple of 8, as QEMU sends messages. What fills up then counts for nothing.
+    ///
+    /// Source for the latter: QEMU `hw/hyperv/vmbus.c` with `VMBUS_MESSAGE_SIZE_ALIGN`.
+    #[must_use]
+    pub fn of_received(&self, len: usize) -> Option<usize> {
+        (len.saturating_sub(7)..=len).rev().find(|size| {
+            self.contains(*size) && (*size == len || size.checked_next_multiple_of(8) == Some(len))
+        })
+    }
+
     /// The smallest size.
     #[must_use]
     pub fn least(&self) -> usize {
@@ -303,13 +314,15 @@ pub(crate) fn open(bytes: &[u8], from: Direction) -> Result<(&'static MessageInf
             direction: info.direction,
         });
     }
-    if !info.sizes.contains(len) {
-        return Err(DecodeError::Length {
+    let body = info
+        .sizes
+        .of_received(len)
+        .and_then(|size| body.get(..size.checked_sub(HEADER_SIZE)?))
+        .ok_or(DecodeError::Length {
             message_type,
             len,
             sizes: info.sizes,
-        });
-    }
+        })?;
     Ok((info, body))
 }
 

@@ -11,7 +11,7 @@
 //! assert_eq!(bytes[..], [3, 0, 0, 0, 0, 0, 0, 0]);
 //! assert_eq!(GuestMessage::decode(&bytes), Ok(GuestMessage::RequestOffers));
 //!
-//! // A guest's message is none of a host, and sizes are exact.
+//! // A guest's message is none of a host, and each has its sizes.
 //! let error = HostMessage::decode(&bytes).unwrap_err();
 //! assert_eq!(error.to_string(), "REQUEST_OFFERS is a message of the guest, and came from the other end");
 //! let error = GuestMessage::decode(&[7, 0, 0, 0, 0, 0, 0, 0, 1]).unwrap_err();
@@ -20,6 +20,8 @@
 //! assert_eq!(MessageInfo::of(MessageType::MODIFY_CHANNEL).map(|info| info.since), Some(Version::WIN10_RS3_0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A message may be sent rounded up to a multiple of 8 bytes, as QEMU does; no other size is taken.
 //!
 //! Structures are laid over the bytes as they are: reserved fields keep what a peer left in them, codes keep values that have no name,
 //! and every offset is asserted. Where the size of a message depends on version or features, the part that may be missing is an
