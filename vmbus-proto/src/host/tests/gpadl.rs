@@ -71,6 +71,8 @@ fn case_04_a_range_that_is_not_in_the_message() {
     let mut storage = vec![0; 64];
     let (mut host, _, relid) = with_channel(&mut storage);
     let huge = [U64::new(0xffff_f000), U64::new(1)];
+    let good = [U64::new(4096), U64::new(1)];
+    let more = [U64::new(4096), U64::new(1), U64::new(2)];
     let sizes = |range_bytes, range_count, values| Breach::GpadlSizes {
         gpadl: GPADL,
         range_bytes,
@@ -78,7 +80,7 @@ fn case_04_a_range_that_is_not_in_the_message() {
         values,
     };
     let ranges = |fault| Breach::GpadlRanges { gpadl: GPADL, fault };
-    let cases: [(u16, u16, &[U64], Breach); 10] = [
+    let cases: [(u16, u16, &[U64], Breach); 12] = [
         (0, 1, &huge[..1], sizes(0, 1, 1)),
         (0, 1, &[], sizes(0, 1, 0)),
         (0, 0, &[], sizes(0, 0, 0)),
@@ -88,6 +90,9 @@ fn case_04_a_range_that_is_not_in_the_message() {
         (16, 2, &huge, sizes(16, 2, 2)),
         (16, 0xffff, &huge, sizes(16, 0xffff, 2)),
         (8, 1, &huge, sizes(8, 1, 2)),
+        // A well-formed range, and half a value or a value more.
+        (20, 1, &good, sizes(20, 1, 2)),
+        (16, 1, &more, sizes(16, 1, 3)),
         (
             16,
             1,
