@@ -1,4 +1,68 @@
-//! VMBus channel messages and the connection engines of guest and host.
+//! VMBus is how Hyper-V offers devices to its guests: a control plane of messages that tells what there is and opens channels, and in each
+//! channel two rings that carry packets. This crate is the control plane: its [messages](wire), and the [host's end](host) of the
+//! connection as an engine that does no input or output. On KVM and elsewhere it makes a VMM speak to the drivers that Linux and
+//! Windows bring along.
+//!
+//! It depends on no operating system and no allocator, and it has no `unsafe`. Data planes and devices are crates of their own:
+//! [`ringbuf`] and [`hvcall`], re-exported here, `storvsc-proto` and `netvsc-proto`.
+//!
+//! # The life of a connection
+//!
+//! | guest | host | |
+//! |---|---|---|
+//! | INITIATE_CONTACT | VERSION_RESPONSE | from the highest version that the guest knows downwards, until the host speaks it |
+//! | REQUEST_OFFERS | OFFER_CHANNEL ... ALL_OFFERS_DELIVERED | a channel for each device; more may be offered at any time |
+//! | GPADL_HEADER, GPADL_BODY ... | GPADL_CREATED | the guest lends memory: a channel's two rings, later what the device needs |
+//! | OPEN_CHANNEL | OPEN_CHANNEL_RESULT | packets flow, and each end signals the other |
+//! | MODIFY_CHANNEL | MODIFY_CHANNEL_RESPONSE | the channel's interrupts go to another virtual processor |
+//! | CLOSE_CHANNEL, GPADL_TEARDOWN | GPADL_TORNDOWN | the guest has its memory back |
+//! | RELID_RELEASED | RESCIND_CHANNEL_OFFER | the host takes a device away, and the guest lets go of it |
+//! | UNLOAD | UNLOAD_RESPONSE | the guest takes leave |
+//!
+//! Messages from guest to host are posted by hypercall; those from host to guest stand in a slot of a page that the guest has set up, one
+//! at a time. A channel is signalled by a hypercall in the one direction, and by an event flag, whose number is the channel's
+//! [id](wire::RelId), in the other.
+//!
+//! # A host in few lines
+//!
+//! ```
+//! use vmbus_proto::host::{Event, Host, HostConfig, OfferParams};
+//! use vmbus_proto::wire::{Guid, interface};
+//!
+//! // A VM with 2 processors. Guests may lend 4096 pages.
+//! let mut storage = [0; 4096];
+//! let mut host: Host<'_> = Host::new(HostConfig::new(2), &mut storage);
+//! let disk = host.offer(OfferParams::new(interface::SCSI, Guid::new(1, 2, 3, 4)))?;
+//!
+//! // What a guest's first message looks like: version 5.3, messages to SINT 2 of processor 0.
+//! let mut contact = [0; 40];
+//! contact[0] = 14;
+//! contact[8..12].copy_from_slice(&[3, 0, 5, 0]);
+//! contact[16] = 2;
+//! host.handle_message(&contact)?;
+//!
+//! // The answer goes into the guest's message page.
+//! let answer = host.next_message().expect("an answer");
+//! assert_eq!(answer.message.to_string(), "VERSION_RESPONSE accepted connection or version 0x4");
+//! assert_eq!(answer.payload().len(), 16);
+//! host.message_delivered();
+//!
+//! host.handle_message(&[3, 0, 0, 0, 0, 0, 0, 0])?;
+//! let offer = host.next_message().expect("an offer");
+//! assert!(offer.message.to_string().starts_with("OFFER_CHANNEL relid 1 scsi instance 00000001-0002-0003"));
+//!
+//! // What the embedder has to know or to do.
+//! assert!(matches!(host.poll_event(), Some(Event::Connected(connected)) if connected.version.dotted().to_string() == "5.3"));
+//! # let _ = disk;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`host::Bus`] does the delivery and the mapping of rings, and leaves the embedder the channels to serve; see [`host`].
+//!
+//! # Memory
+//!
+//! All of it is the value that the embedder makes, and the storage for page numbers that it lends: a [`host::Host`] with the default bounds
+//! of 64 channels, 128 GPADLs and 32 answers takes 33 KB on a 64-bit machine, and 8 bytes for each page that its guest may lend.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -119,6 +119,7 @@ fn an_id_is_used_again_as_late_as_can_be() {
 
 #[test]
 fn the_engine_is_of_a_fixed_size() {
-    // Documented in the crate: what a default host takes, without the page numbers.
-    assert!(size_of::<Host<'_>>() < 48 * 1024, "{}", size_of::<Host<'_>>());
+    // As the crate's documentation says, on a 64-bit machine.
+    let size = size_of::<Host<'_>>();
+    assert!(size <= 33 * 1024, "{size}");
 }
