@@ -8,6 +8,8 @@
 //! * [`Link`] is what a NIC is plugged into. The NIC calls [`Link::transmit`], from as many threads as it has queues,
 //!   and lends a [`FrameSink`] for what comes back.
 //! * [`Runner`] is the gateway on a thread of its own, as a [`Link`].
+//! * `Tap` is a TAP device of the host, as a [`Link`] (on Linux).
+//! * [`Capture`] is a [`Link`] around another one, and writes what goes through it to a pcap file.
 //!
 //! ```text
 //!   queue threads ── transmit ──▶ bounded queue ──▶ ┌─────────┐
@@ -45,7 +47,11 @@ mod gateway;
 #[cfg(feature = "std")]
 mod link;
 #[cfg(feature = "std")]
+mod pcap;
+#[cfg(feature = "std")]
 mod runner;
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub mod tap;
 #[cfg(feature = "std")]
 mod tcp;
 #[cfg(feature = "std")]
@@ -57,8 +63,11 @@ pub use self::{
     dhcp::DhcpStatistics,
     gateway::{FrameError, Gateway, GatewayStatistics},
     link::{Delivery, Flow, FrameSink, Link, StartError, Statistics, TransmitError},
+    pcap::Capture,
     runner::Runner,
     tcp::TcpStatistics,
 };
 #[cfg(feature = "std")]
 pub use smoltcp::time::Instant;
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub use tap::Tap;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 
 /// A network that takes frames and gives frames: the [`Runner`](crate::Runner) with its gateway, a TAP device
-/// (`Tap`), either of them inside a capture.
+/// (`Tap`), either of them inside a [`Capture`](crate::Capture).
 ///
 /// Frames are Ethernet frames without the frame check sequence. Directions are named from the NIC: it *transmits* to the
 /// network and *receives* from it. All methods take `&self`; [`transmit`](Self::transmit) may be called by several
@@ -34,9 +34,9 @@ pub trait Link: Send + Sync {
     /// Whether the cable is plugged in.
     fn is_up(&self) -> bool;
 
-    /// Ends the link's thread. When it returns the sink is called no more (unless it is called from the sink itself:
-    /// then that call is the last). Frames that are under way are lost. A second call does nothing; dropping the link
-    /// does the same.
+    /// Ends the link's thread. When it returns the sink is called no more; only where the sink itself calls it, it may
+    /// still get the rest of a batch. Frames that are under way are lost. A second call does nothing, and dropping the
+    /// link does the same.
     fn shutdown(&self);
 
     /// What went through so far.
