@@ -1,12 +1,14 @@
 //! The command line.
 
 use clap::Parser;
+use netvsc_proto::host::MacAddress;
 use std::path::PathBuf;
 use storvsc_proto::host::BlockSize;
 use tracing::level_filters::LevelFilter;
 use vmm::boot::Boot;
 use vmm::image::DiskConfig;
 use vmm::machine::Config;
+use vmm::net::{NetConfig, Network};
 
 /// Boots a Linux kernel on a virtual machine whose only disk and network card are VMBus devices.
 ///
@@ -58,6 +60,25 @@ pub(crate) struct Arguments {
     #[arg(long = "disk", value_name = "PATH[,ro][,lun=N][,bs=4096]", value_parser = disk)]
     disks: Vec<DiskConfig>,
 
+    /// What the network card is plugged into: user, tap:NAME or none
+    ///
+    /// `user` is a gateway inside the VMM, at 10.0.2.2: it answers ARP, DHCP and ping, and has TCP services to send to and receive from.
+    /// `tap:NAME` is a TAP device of the host's, which is made where there is none. `none` leaves the card out.
+    #[arg(long, value_name = "NETWORK", default_value = "none", value_parser = network)]
+    net: Plug,
+
+    /// The network card's address
+    #[arg(long, value_name = "MAC", default_value = "52:54:00:12:34:56", value_parser = mac)]
+    mac: MacAddress,
+
+    /// The most bytes of a frame after its Ethernet header
+    #[arg(long, value_name = "BYTES", default_value_t = 1500, value_parser = clap::value_parser!(u32).range(576..=65_521))]
+    mtu: u32,
+
+    /// Record the network card's frames in this file, for Wireshark and tcpdump
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+
     /// Write a trace to this file: every channel message and the first bytes of every packet, decoded, a line each
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -83,9 +104,40 @@ impl Arguments {
             cpus: self.cpus,
             memory_mib: self.memory,
             disks: self.disks.clone(),
+            net: self.net.0.clone().map(|network| {
+                let card = NetConfig {
+                    mac: self.mac,
+                    mtu: self.mtu,
+                    pcap: self.pcap.clone(),
+                };
+                (card, network)
+            }),
             trace: self.trace.clone(),
         }
     }
+}
+
+/// What `--net` names; nothing for `none`.
+#[derive(Clone, Debug)]
+struct Plug(Option<Network>);
+
+fn network(text: &str) -> Result<Plug, String> {
+    match text {
+        "none" => Ok(Plug(None)),
+        _ => text.parse().map(|network| Plug(Some(network))),
+    }
+}
+
+/// Reads six bytes in hexadecimal with colons between.
+fn mac(text: &str) -> Result<MacAddress, String> {
+    let bytes: Option<Vec<u8>> = text
+        .split(':')
+        .map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() == 2))
+        .collect();
+    let address = bytes.and_then(|bytes| bytes.try_into().ok()).map(MacAddress);
+    address
+        .filter(|address| address.is_station())
+        .ok_or_else(|| "an address of one card has the form 52:54:00:12:34:56".into())
 }
 
 /// Reads a disk's options from the end, so that a path may have commas.
@@ -146,6 +198,21 @@ mod tests {
         assert_eq!(disk("a.img,ro,lun=5,bs=4096").unwrap(), all);
         assert_eq!(disk("a.img,bs=4096,lun=5,ro").unwrap(), all);
         assert_eq!(disk("a,b.img,ro").unwrap().path, PathBuf::from("a,b.img"));
+    }
+
+    #[test]
+    fn addresses_are_those_of_one_card() {
+        assert_eq!(mac("02:aB:00:00:00:ff"), Ok(MacAddress([2, 0xab, 0, 0, 0, 0xff])));
+        for text in [
+            "",
+            "02:ab:00:00:00",
+            "2:ab:0:0:0:ff",
+            "02:ab:00:00:00:fg",
+            "01:00:00:00:00:00",
+            "00:00:00:00:00:00",
+        ] {
+            assert!(mac(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::image::Image;
 use crate::vmbus::{Device, Port, Ring};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use storvsc_proto::host::{Config, Event, Lun, Queue};
 use storvsc_proto::wire::{GuestMessage, HostMessage, ProtocolVersion};
 use tracing::{debug, warn};
@@ -52,7 +52,7 @@ impl Device for Controller {
         OfferParams::new(interface::SCSI, INSTANCE)
     }
 
-    fn serve(&self, rings: RingPair<Ring>, port: &Port) -> Vec<(&'static str, u64)> {
+    fn serve(&self, rings: RingPair<Ring>, port: &Arc<Port>) -> Vec<(&'static str, u64)> {
         let mut scratch = vec![0; self.config.scratch_len()];
         let version = *self.version.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = match (port.index, version) {

@@ -1,5 +1,6 @@
 //! What can keep a machine from starting, each said in one line that names the thing and what to do about it.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -106,6 +107,14 @@ pub enum Error {
         /// What the kernel said.
         source: io::Error,
     },
+    /// The network that the card should be plugged into cannot be had.
+    #[error("{option}: {why}")]
+    Net {
+        /// The option of the command line.
+        option: &'static str,
+        /// What is wrong.
+        why: String,
+    },
     /// A resource of the host's, such as a thread or an eventfd, ran out.
     #[error("the host gave no {what}: {source}")]
     Host {
@@ -132,5 +141,13 @@ pub(crate) fn host<E: Into<io::Error>>(what: &'static str) -> impl Fn(E) -> Erro
     move |source| Error::Host {
         what,
         source: source.into(),
+    }
+}
+
+/// Turns what keeps a network from being had into [`Error::Net`].
+pub(crate) fn net<E: fmt::Display>(option: &'static str) -> impl Fn(E) -> Error {
+    move |why| Error::Net {
+        option,
+        why: why.to_string(),
     }
 }

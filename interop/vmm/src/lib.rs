@@ -13,6 +13,7 @@ pub mod image;
 pub mod layout;
 pub mod machine;
 pub mod memory;
+pub mod net;
 pub mod pages;
 pub mod ports;
 mod registers;

@@ -5,6 +5,7 @@ use crate::disk::Controller;
 use crate::error::{Error, Result, host, kvm};
 use crate::image::{self, DiskConfig};
 use crate::memory::{self, Ram};
+use crate::net::{Card, NetConfig, Network};
 use crate::ports::Ports;
 use crate::serial::Serial;
 use crate::stats::Stats;
@@ -40,6 +41,8 @@ pub struct Config {
     pub memory_mib: u64,
     /// Its disks.
     pub disks: Vec<DiskConfig>,
+    /// Its network card, and where that is plugged in.
+    pub net: Option<(NetConfig, Network)>,
     /// Where to write a trace of the bus.
     pub trace: Option<PathBuf>,
 }
@@ -142,6 +145,10 @@ impl Machine {
     pub fn new(config: &Config, output: Box<dyn io::Write + Send>) -> Result<Self> {
         // What the person can put right comes first, then what the host lacks.
         let images = image::open_all(&config.disks)?;
+        let card = match &config.net {
+            Some((net, network)) => Some(Card::new(net, network, config.cpus)?),
+            None => None,
+        };
         // A process has one machine, and threads of all kinds look into its memory: it stays for as long as the process.
         let ram: &'static Ram = Box::leak(Box::new(memory::allocate(config.memory_mib)?));
         let entry = boot::load(&config.boot, ram, config.memory_mib, config.cpus)?;
@@ -171,6 +178,7 @@ impl Machine {
         if !images.is_empty() {
             devices.push(Arc::new(Controller::new(images, config.cpus)));
         }
+        devices.extend(card.map(|card| Arc::new(card) as Arc<dyn Device>));
         let bus = Arc::new(VmBus::new(
             vm,
             ram,

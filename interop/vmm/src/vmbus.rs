@@ -44,7 +44,7 @@ pub trait Device: fmt::Debug + Send + Sync {
     fn offer(&self) -> OfferParams;
 
     /// Serves a channel, until [`Port::is_closing`]; returns what it counted. Called on a thread of the channel's own.
-    fn serve(&self, rings: RingPair<Ring>, port: &Port) -> Vec<(&'static str, u64)>;
+    fn serve(&self, rings: RingPair<Ring>, port: &Arc<Port>) -> Vec<(&'static str, u64)>;
 
     /// One of its packets in words, for a trace.
     fn describe(&self, from_guest: bool, kind: PacketType, payload: &[u8]) -> Option<String>;
