@@ -47,17 +47,6 @@ pub struct Consumer<M> {
     fault: Option<RingFault>,
 }
 
-/// A packet whose framing is sane, still in the ring.
-struct Frame {
-    head: Head,
-    transaction_id: u64,
-    /// Where the descriptor's extension starts.
-    extension_at: u32,
-    /// Bytes of the extension, and of it and the payload.
-    extension_len: u32,
-    body_len: u32,
-}
-
 impl<M: RingMem> Consumer<M> {
     /// The receiving end of the ring in `mem`, from the indices on that stand there now: both 0 in a ring that was just
     /// opened. Unmasks interrupts. The peer may have written already and signalled before this end was ready: look at
@@ -92,7 +81,7 @@ impl<M: RingMem> Consumer<M> {
     /// [`ScratchTooSmall`](ReadError::ScratchTooSmall) leaves the packet in the ring.
     #[inline]
     pub fn read<'a>(&mut self, scratch: &'a mut [u8]) -> Result<Option<Packet<'a>>, ReadError> {
-        self.read_part(scratch, |frame| frame.body_len)
+        self.read_part(scratch, |head| head.end().wrapping_sub(DESCRIPTOR))
     }
 
     /// As [`read`](Self::read), but copies the descriptor only, for packets whose data is elsewhere: the payload is
@@ -103,7 +92,7 @@ impl<M: RingMem> Consumer<M> {
     /// As [`read`](Self::read).
     #[inline]
     pub fn read_descriptor<'a>(&mut self, scratch: &'a mut [u8]) -> Result<Option<Packet<'a>>, ReadError> {
-        self.read_part(scratch, |frame| frame.extension_len)
+        self.read_part(scratch, Head::extension_len)
     }
 
     /// Passes the next packet over, without copying anything of it. Returns whether there was one.
@@ -112,20 +101,19 @@ impl<M: RingMem> Consumer<M> {
     ///
     /// The ring is corrupt.
     pub fn skip(&mut self) -> Result<bool, RingFault> {
-        let Some(frame) = self.frame()? else {
-            return Ok(false);
-        };
-        self.ends.take(frame.size());
-        Ok(true)
+        match self.next_head()? {
+            Some((head, _)) => {
+                self.take(head);
+                Ok(true)
+            }
+            None => Ok(false),
+        }
     }
 
     /// Gives the peer the room back of everything read so far, and tells whether it waits for that.
     #[inline]
     #[must_use = "a peer that waits for room has to be signalled"]
     pub fn release(&mut self) -> Signal {
-        if self.fault.is_some() {
-            return Signal::NotNeeded;
-        }
         let Some(moved) = self.ends.release() else {
             return Signal::NotNeeded;
         };
@@ -195,81 +183,83 @@ impl<M: RingMem> Consumer<M> {
     fn read_part<'a>(
         &mut self,
         scratch: &'a mut [u8],
-        part: impl FnOnce(&Frame) -> u32,
+        part: impl FnOnce(Head) -> u32,
     ) -> Result<Option<Packet<'a>>, ReadError> {
-        let Some(frame) = self.frame()? else {
+        let Some((head, transaction_id)) = self.next_head()? else {
             return Ok(None);
         };
         let len = scratch.len();
-        let needed = part(&frame) as usize;
+        let needed = part(head) as usize;
         let Some(body) = scratch.get_mut(..needed) else {
             return Err(ReadError::ScratchTooSmall { needed, len });
         };
-        self.mem.read(frame.extension_at, body);
-        self.ends.take(frame.size());
-        let (extension, payload) = body
-            .split_at_checked(frame.extension_len as usize)
-            .unwrap_or((&[], &[]));
+        // Goes past the end of the data area; the memory counts on from its start.
+        self.mem.read(self.ends.next().wrapping_add(DESCRIPTOR), body);
+        self.take(head);
         Ok(Some(Packet {
-            kind: frame.head.kind,
-            flags: frame.head.flags,
-            transaction_id: frame.transaction_id,
-            extension,
-            payload,
-            payload_len: frame.body_len.wrapping_sub(frame.extension_len),
+            head,
+            transaction_id,
+            body,
         }))
     }
 
-    /// The next packet's frame, once judged. The peer's write index is looked at only when what is known was read.
+    /// The next packet's descriptor, read once and judged. The peer's write index is looked at only when all that is
+    /// known was read.
     #[inline]
-    fn frame(&mut self) -> Result<Option<Frame>, RingFault> {
+    fn next_head(&mut self) -> Result<Option<(Head, u64)>, RingFault> {
+        // Nothing is available in a corrupt ring, so a fault is found on that way.
+        if self.ends.available() == 0 && !self.reload()? {
+            return Ok(None);
+        }
+        let [head, transaction_id] = self.mem.read_head(self.ends.next());
+        let head = Head(head);
+        // Where less than a packet is available these hold for no descriptor at all.
+        let sane = head.payload_at() >= DESCRIPTOR
+            && head.payload_at() <= head.end()
+            && head.end().wrapping_add(TRAILER) <= self.ends.available();
+        if sane {
+            Ok(Some((head, transaction_id)))
+        } else {
+            Err(self.reject(head))
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, head: Head) {
+        self.ends.take(head.end().wrapping_add(TRAILER));
+    }
+
+    /// Looks at the peer's write index. Returns whether there is anything to read.
+    fn reload(&mut self) -> Result<bool, RingFault> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
-        if self.ends.available() == 0 {
-            let write = self.mem.load(ControlWord::WriteIndex);
-            self.ends
-                .observe_write(write)
-                .inspect_err(|&fault| self.fault = Some(fault))?;
-            if self.ends.available() == 0 {
-                return Ok(None);
-            }
-        }
-        self.judge()
-            .inspect_err(|&fault| self.fault = Some(fault))
-            .map(Some)
+        let write = self.mem.load(ControlWord::WriteIndex);
+        self.ends
+            .observe_write(write)
+            .inspect_err(|&fault| self.poison(fault))?;
+        Ok(self.ends.available() > 0)
     }
 
-    #[inline]
-    fn judge(&self) -> Result<Frame, RingFault> {
-        let (span, at, available) = (self.ends.span(), self.ends.next(), self.ends.available());
-        if available < DESCRIPTOR + TRAILER {
-            return Err(RingFault::Fragment { at, available });
-        }
-        let head = Head::decode(self.mem.read_word(at));
-        let transaction_id = self.mem.read_word(span.advance(at, 8));
-        let Head { offset8, len8, .. } = head;
-        let (offset, end) = (u32::from(offset8) << 3, u32::from(len8) << 3);
-        if offset < DESCRIPTOR || end < offset {
-            return Err(RingFault::PayloadOffset { at, offset8, len8 });
-        }
-        if end.wrapping_add(TRAILER) > available {
-            return Err(RingFault::PacketLength { at, len8, available });
-        }
-        Ok(Frame {
-            head,
-            transaction_id,
-            extension_at: span.advance(at, DESCRIPTOR),
-            extension_len: offset.wrapping_sub(DESCRIPTOR),
-            body_len: end.wrapping_sub(DESCRIPTOR),
-        })
+    #[cold]
+    fn poison(&mut self, fault: RingFault) {
+        self.fault = Some(fault);
+        self.ends.poison();
     }
-}
 
-impl Frame {
-    /// Bytes that the packet takes in the ring.
-    #[inline]
-    const fn size(&self) -> u32 {
-        self.body_len.wrapping_add(DESCRIPTOR + TRAILER)
+    /// Why a packet is not sane.
+    #[cold]
+    fn reject(&mut self, head: Head) -> RingFault {
+        let (at, available) = (self.ends.next(), self.ends.available());
+        let (offset8, len8) = (head.offset8(), head.len8());
+        let fault = if available < DESCRIPTOR + TRAILER {
+            RingFault::Fragment { at, available }
+        } else if head.payload_at() < DESCRIPTOR || head.payload_at() > head.end() {
+            RingFault::PayloadOffset { at, offset8, len8 }
+        } else {
+            RingFault::PacketLength { at, len8, available }
+        };
+        self.poison(fault);
+        fault
     }
 }

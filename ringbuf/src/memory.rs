@@ -25,10 +25,11 @@ pub trait RingMem {
     /// A full barrier.
     fn fence(&self);
 
-    /// Copies out of the data area, from `offset` on, going on at its start where its end is reached.
+    /// Copies out of the data area, from `offset` on, going on at its start where its end is reached. An `offset` beyond
+    /// the end, but below twice the length, counts on from the start too.
     fn read(&self, offset: u32, dst: &mut [u8]);
 
-    /// Copies into the data area, from `offset` on, going on at its start where its end is reached.
+    /// Copies into the data area, from `offset` on, as [`read`](Self::read) copies out of it.
     fn write(&self, offset: u32, src: &[u8]);
 
     /// Stores a word of the control page and passes a full barrier. To be overridden where one instruction does both.
@@ -38,18 +39,25 @@ pub trait RingMem {
         self.fence();
     }
 
-    /// Reads 8 little-endian bytes at a multiple of 8.
+    /// Reads two little-endian words at an `offset` that is a multiple of 8: what starts a packet.
     #[inline]
-    fn read_word(&self, offset: u32) -> u64 {
-        let mut bytes = [0; 8];
-        self.read(offset, &mut bytes);
-        u64::from_le_bytes(bytes)
+    fn read_head(&self, offset: u32) -> [u64; 2] {
+        let mut words = [[0; 8]; 2];
+        self.read(offset, words.as_flattened_mut());
+        words.map(u64::from_le_bytes)
     }
 
-    /// Writes 8 little-endian bytes at a multiple of 8.
+    /// Writes a little-endian word at an `offset` that is a multiple of 8.
     #[inline]
     fn write_word(&self, offset: u32, value: u64) {
         self.write(offset, &value.to_le_bytes());
+    }
+
+    /// Writes what frames a packet, in little-endian words: two at `start` and one at `end`, both multiples of 8.
+    #[inline]
+    fn write_frame(&self, start: u32, head: [u64; 2], end: u32, trailer: u64) {
+        self.write(start, head.map(u64::to_le_bytes).as_flattened());
+        self.write_word(end, trailer);
     }
 }
 
@@ -83,12 +91,16 @@ impl<M: RingMem + ?Sized> RingMem for &M {
         (**self).store_fence(word, value);
     }
     #[inline]
-    fn read_word(&self, offset: u32) -> u64 {
-        (**self).read_word(offset)
+    fn read_head(&self, offset: u32) -> [u64; 2] {
+        (**self).read_head(offset)
     }
     #[inline]
     fn write_word(&self, offset: u32, value: u64) {
         (**self).write_word(offset, value);
+    }
+    #[inline]
+    fn write_frame(&self, start: u32, head: [u64; 2], end: u32, trailer: u64) {
+        (**self).write_frame(start, head, end, trailer);
     }
 }
 

@@ -106,6 +106,8 @@ pub struct Sender {
     next: u32,
     published: u32,
     peer_read: u32,
+    /// From `next` to `peer_read`; 0 in a corrupt ring, where nothing fits any more.
+    free: u32,
 }
 
 /// What [`Sender::publish`] and [`Receiver::release`] moved: the index to store, and the one that it replaces.
@@ -141,6 +143,7 @@ impl Sender {
             next: write,
             published: write,
             peer_read: read,
+            free: span.free(write, read),
         })
     }
 
@@ -159,19 +162,20 @@ impl Sender {
     /// Bytes that are free for all that this end knows; there may be more.
     #[inline]
     pub const fn free(&self) -> u32 {
-        self.span.free(self.next, self.peer_read)
+        self.free
     }
 
     /// Whether a packet that takes `needed` bytes fits for all that this end knows.
     #[inline]
     pub const fn fits(&self, needed: u32) -> bool {
-        self.free() > needed
+        self.free > needed
     }
 
     /// Takes `needed` bytes, which must [fit](Self::fits).
     #[inline]
     pub const fn take(&mut self, needed: u32) {
         self.next = self.span.advance(self.next, needed);
+        self.free = self.free.wrapping_sub(needed);
     }
 
     /// Whether packets were taken that are not published.
@@ -197,7 +201,16 @@ impl Sender {
     /// Gives back what was taken and not published.
     #[inline]
     pub const fn abandon(&mut self) {
+        if self.next != self.published {
+            self.next = self.published;
+            self.free = self.span.free(self.next, self.peer_read);
+        }
+    }
+
+    /// Gives back what was not published, and lets nothing fit any more: the ring is corrupt.
+    pub const fn poison(&mut self) {
         self.next = self.published;
+        self.free = 0;
     }
 
     /// Takes note of the peer's read index.
@@ -213,7 +226,10 @@ impl Sender {
                 data_len: self.span.len,
             });
         }
-        if self.span.used(self.published, read) > self.span.used(self.published, self.peer_read) {
+        let free = self.span.free(self.next, read);
+        // What is not published was not read. The first test spares the usual case the second.
+        let unread = self.next != self.published && free > self.span.free(self.next, self.published);
+        if free < self.free || unread {
             return Err(RingFault::ReadIndexMoved {
                 from: self.peer_read,
                 to: read,
@@ -221,6 +237,7 @@ impl Sender {
             });
         }
         self.peer_read = read;
+        self.free = free;
         Ok(())
     }
 
@@ -238,7 +255,8 @@ pub struct Receiver {
     span: Span,
     next: u32,
     released: u32,
-    peer_write: u32,
+    /// From `next` to the peer's write index as it was last seen.
+    available: u32,
 }
 
 impl Receiver {
@@ -264,7 +282,7 @@ impl Receiver {
             span,
             next: read,
             released: read,
-            peer_write: write,
+            available: span.used(write, read),
         })
     }
 
@@ -283,13 +301,14 @@ impl Receiver {
     /// Bytes that can be read for all that this end knows; there may be more.
     #[inline]
     pub const fn available(&self) -> u32 {
-        self.span.used(self.peer_write, self.next)
+        self.available
     }
 
     /// Takes `len` bytes, of those that are [available](Self::available).
     #[inline]
     pub const fn take(&mut self, len: u32) {
         self.next = self.span.advance(self.next, len);
+        self.available = self.available.wrapping_sub(len);
     }
 
     /// Whether packets were taken that are not released.
@@ -312,6 +331,12 @@ impl Receiver {
         Some(moved)
     }
 
+    /// Lets nothing be available or released any more: the ring is corrupt.
+    pub const fn poison(&mut self) {
+        self.released = self.next;
+        self.available = 0;
+    }
+
     /// Takes note of the peer's write index.
     ///
     /// # Errors
@@ -325,14 +350,22 @@ impl Receiver {
                 data_len: self.span.len,
             });
         }
-        if self.span.used(write, self.released) < self.span.used(self.peer_write, self.released) {
+        let available = self.span.used(write, self.next);
+        // What is not released was not written over. The first test spares the usual case the second.
+        let overrun = self.next != self.released
+            && available
+                > self
+                    .span
+                    .max_packet()
+                    .wrapping_sub(self.span.used(self.next, self.released));
+        if available < self.available || overrun {
             return Err(RingFault::WriteIndexMoved {
-                from: self.peer_write,
+                from: self.span.advance(self.next, self.available),
                 to: write,
                 read: self.released,
             });
         }
-        self.peer_write = write;
+        self.available = available;
         Ok(())
     }
 }

@@ -40,6 +40,16 @@ pub enum Descriptor<'a> {
     },
 }
 
+impl Outgoing<'_> {
+    /// Bytes of payload.
+    #[inline]
+    pub(crate) fn payload_len(&self) -> usize {
+        self.payload
+            .iter()
+            .fold(0, |len, piece| len.saturating_add(piece.len()))
+    }
+}
+
 impl Descriptor<'_> {
     #[inline]
     pub(crate) const fn kind(&self) -> PacketType {
@@ -53,7 +63,7 @@ impl Descriptor<'_> {
 
     /// Bytes after the first 16, a multiple of 8.
     #[inline]
-    fn extension_len(&self) -> usize {
+    pub(crate) fn extension_len(&self) -> usize {
         match self {
             Self::InBand | Self::Completion => 0,
             Self::GpaDirect(ranges) => ranges.iter().fold(size_of::<GpaDirectHeader>(), |len, range| {
@@ -75,29 +85,34 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// Judges whether a packet can be in a ring of `span` at all.
+    /// Longest packet that 16 bits of `len8` can tell, trailer included.
+    const LONGEST: u32 = (0xffff << 3) + TRAILER;
+
+    /// Whether the packet fits in a ring at all is judged where it finds no room.
     #[inline]
-    pub(crate) fn new(
-        span: Span,
-        descriptor: &Descriptor<'_>,
-        payload_len: usize,
-    ) -> Result<Self, WriteError> {
-        let extension = descriptor.extension_len() as u64;
-        let payload_at = u64::from(DESCRIPTOR).saturating_add(extension);
-        let end = payload_at.saturating_add(payload_len as u64).saturating_add(7) & !7;
-        let needed = end.saturating_add(u64::from(TRAILER));
-        // len8 has 16 bits.
-        let max = span.max_packet().min((0xffff << 3) + TRAILER);
-        if needed > u64::from(max) {
-            return Err(WriteError::TooLarge { needed, max });
+    pub(crate) fn new(span: Span, extension_len: usize, payload_len: usize) -> Result<Self, WriteError> {
+        const MOST: usize = (Layout::LONGEST - DESCRIPTOR - TRAILER) as usize;
+        let body = payload_len.saturating_add(extension_len);
+        match (u32::try_from(body), u32::try_from(payload_len)) {
+            // Far from 32 bits, so that rounding up does not wrap.
+            (Ok(body), Ok(payload_len)) if body as usize <= MOST => Ok(Self {
+                payload_at: body.wrapping_sub(payload_len).wrapping_add(DESCRIPTOR),
+                payload_len,
+                end: (body.wrapping_add(7) & !7).wrapping_add(DESCRIPTOR),
+            }),
+            _ => {
+                let needed = (body as u64).saturating_add(7 + u64::from(DESCRIPTOR + TRAILER)) & !7;
+                Err(Self::too_large(span, needed))
+            }
         }
-        // Nothing above `max` is left, so none of these takes the second way.
-        let narrow = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
-        Ok(Self {
-            payload_at: narrow(payload_at),
-            payload_len: narrow(payload_len as u64),
-            end: narrow(end),
-        })
+    }
+
+    #[cold]
+    pub(crate) fn too_large(span: Span, needed: u64) -> WriteError {
+        WriteError::TooLarge {
+            needed,
+            max: span.max_packet().min(Self::LONGEST),
+        }
     }
 
     /// Bytes in the ring, trailer included.
@@ -108,14 +123,7 @@ impl Layout {
 
     #[inline]
     pub(crate) fn head(&self, kind: PacketType, flags: PacketFlags) -> Head {
-        // At most 0xffff, by `new`.
-        let units = |bytes: u32| u16::try_from(bytes >> 3).unwrap_or(u16::MAX);
-        Head {
-            kind,
-            offset8: units(self.payload_at),
-            len8: units(self.end),
-            flags,
-        }
+        Head::new(kind, flags, self.payload_at, self.end)
     }
 }
 

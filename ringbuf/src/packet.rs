@@ -1,5 +1,6 @@
 //! A packet that was read.
 
+use core::fmt;
 use core::mem::size_of;
 
 use zerocopy::FromBytes;
@@ -15,27 +16,37 @@ use crate::wire::{
 /// The ring vouches for its framing only. What the descriptor lists is judged by [`gpa_ranges`](Self::gpa_ranges) and
 /// [`transfer_ranges`](Self::transfer_ranges), so that an ill-formed list can be answered by the packet's
 /// [`transaction_id`](Self::transaction_id).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Packet<'a> {
-    pub(crate) kind: PacketType,
-    pub(crate) flags: PacketFlags,
+    pub(crate) head: Head,
     pub(crate) transaction_id: u64,
-    pub(crate) extension: &'a [u8],
-    pub(crate) payload: &'a [u8],
-    pub(crate) payload_len: u32,
+    /// What was copied: the descriptor's extension, then the payload unless that was left out.
+    pub(crate) body: &'a [u8],
+}
+
+impl fmt::Debug for Packet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Packet")
+            .field("kind", &self.kind())
+            .field("flags", &self.flags())
+            .field("transaction_id", &self.transaction_id)
+            .field("extension_len", &self.extension().len())
+            .field("payload_len", &self.payload_len())
+            .finish()
+    }
 }
 
 impl<'a> Packet<'a> {
     /// What the packet is.
     #[inline]
     pub const fn kind(&self) -> PacketType {
-        self.kind
+        self.head.kind()
     }
 
     /// The flags, unknown ones included.
     #[inline]
     pub const fn flags(&self) -> PacketFlags {
-        self.flags
+        self.head.flags()
     }
 
     /// Chosen by the sender. In a completion, that of the packet which is answered.
@@ -47,26 +58,26 @@ impl<'a> Packet<'a> {
     /// Whether the sender asked for a completion.
     #[inline]
     pub const fn wants_completion(&self) -> bool {
-        self.flags.contains(PacketFlags::COMPLETION_REQUESTED)
+        self.flags().contains(PacketFlags::COMPLETION_REQUESTED)
     }
 
     /// The payload, up to 7 bytes of padding included: lengths in the ring are multiples of 8. Empty after
     /// [`Consumer::read_descriptor`](crate::Consumer::read_descriptor).
     #[inline]
-    pub const fn payload(&self) -> &'a [u8] {
-        self.payload
+    pub fn payload(&self) -> &'a [u8] {
+        self.body.get(self.head.extension_len() as usize..).unwrap_or(&[])
     }
 
     /// Bytes of the payload in the ring, whether they were copied or not.
     #[inline]
     pub const fn payload_len(&self) -> usize {
-        self.payload_len as usize
+        self.head.end().wrapping_sub(self.head.payload_at()) as usize
     }
 
     /// What stands between the first 16 bytes and the payload.
     #[inline]
-    pub const fn extension(&self) -> &'a [u8] {
-        self.extension
+    pub fn extension(&self) -> &'a [u8] {
+        self.body.get(..self.head.extension_len() as usize).unwrap_or(&[])
     }
 
     /// The guest memory that a GPA direct packet lists.
@@ -112,43 +123,81 @@ impl<'a> Packet<'a> {
     where
         T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned,
     {
-        if self.kind != kind {
-            return Err(RangeFault::Kind { kind: self.kind });
+        if self.kind() != kind {
+            return Err(RangeFault::Kind { kind: self.kind() });
         }
-        T::ref_from_prefix(self.extension).map_err(|_| RangeFault::NoCount {
-            len: self.extension.len(),
-        })
+        let extension = self.extension();
+        T::ref_from_prefix(extension).map_err(|_| RangeFault::NoCount { len: extension.len() })
     }
 }
 
-/// The descriptor's two words, decoded and not yet judged.
-#[derive(Clone, Copy)]
-pub(crate) struct Head {
-    pub(crate) kind: PacketType,
-    pub(crate) offset8: u16,
-    pub(crate) len8: u16,
-    pub(crate) flags: PacketFlags,
-}
+/// The first word of a packet's descriptor, all but the transaction id: type, offset8, len8 and flags of 16 bits each,
+/// from the lowest on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head(pub(crate) u64);
 
 impl Head {
+    /// `payload_at` and `end` are multiples of 8, and fit in 16 bits when divided by it.
     #[inline]
-    pub(crate) fn decode(word: u64) -> Self {
-        let [k0, k1, o0, o1, l0, l1, f0, f1] = word.to_le_bytes();
-        Self {
-            kind: PacketType(u16::from_le_bytes([k0, k1])),
-            offset8: u16::from_le_bytes([o0, o1]),
-            len8: u16::from_le_bytes([l0, l1]),
-            flags: PacketFlags::from_bits_retain(u16::from_le_bytes([f0, f1])),
-        }
+    pub(crate) fn new(kind: PacketType, flags: PacketFlags, payload_at: u32, end: u32) -> Self {
+        // From bytes to units of 8 is a shift by 3 to the right.
+        Self(
+            u64::from(kind.0)
+                | u64::from(payload_at) << (16 - 3)
+                | u64::from(end) << (32 - 3)
+                | u64::from(flags.bits()) << 48,
+        )
     }
 
     #[inline]
-    pub(crate) fn encode(self) -> u64 {
-        let [k0, k1] = self.kind.0.to_le_bytes();
-        let [o0, o1] = self.offset8.to_le_bytes();
-        let [l0, l1] = self.len8.to_le_bytes();
-        let [f0, f1] = self.flags.bits().to_le_bytes();
-        u64::from_le_bytes([k0, k1, o0, o1, l0, l1, f0, f1])
+    pub(crate) const fn kind(self) -> PacketType {
+        PacketType(self.quarter(0))
+    }
+
+    #[inline]
+    pub(crate) const fn offset8(self) -> u16 {
+        self.quarter(1)
+    }
+
+    #[inline]
+    pub(crate) const fn len8(self) -> u16 {
+        self.quarter(2)
+    }
+
+    #[inline]
+    pub(crate) const fn flags(self) -> PacketFlags {
+        PacketFlags::from_bits_retain(self.quarter(3))
+    }
+
+    /// Where the payload starts, in bytes.
+    #[inline]
+    pub(crate) const fn payload_at(self) -> u32 {
+        self.bytes(16)
+    }
+
+    /// Where the payload ends, in bytes.
+    #[inline]
+    pub(crate) const fn end(self) -> u32 {
+        self.bytes(32)
+    }
+
+    /// Bytes of the descriptor's extension, of a descriptor that was judged.
+    #[inline]
+    pub(crate) const fn extension_len(self) -> u32 {
+        self.payload_at().wrapping_sub(DESCRIPTOR)
+    }
+
+    /// The 16 bits from `shift` on, as units of 8 bytes.
+    #[inline]
+    const fn bytes(self, shift: u32) -> u32 {
+        let [b0, b1, b2, ..] = (self.0 >> shift.wrapping_sub(3)).to_le_bytes();
+        u32::from_le_bytes([b0, b1, b2, 0]) & (0xffff << 3)
+    }
+
+    #[inline]
+    const fn quarter(self, index: u32) -> u16 {
+        let [low, high, ..] = (self.0 >> index.wrapping_mul(16)).to_le_bytes();
+        u16::from_le_bytes([low, high])
     }
 }
 

@@ -93,10 +93,14 @@ impl<M: RingMem> Producer<M> {
     /// The ring is corrupt, or such a packet can never fit.
     #[must_use = "where there is room already, no signal may come"]
     pub fn set_pending_send_size(&mut self, payload_len: usize) -> Result<bool, WriteError> {
-        let layout = Layout::new(self.ends.span(), &Descriptor::InBand, payload_len)?;
+        let layout = Layout::new(self.ends.span(), 0, payload_len)?;
+        let needed = layout.needed();
+        if needed > self.ends.span().max_packet() {
+            return Err(Layout::too_large(self.ends.span(), needed.into()));
+        }
         self.check()?;
-        self.await_room(layout.needed())?;
-        Ok(self.ends.fits(layout.needed()))
+        self.await_room(needed)?;
+        Ok(self.ends.fits(needed))
     }
 
     /// Asks for no signal any more: to be called by who gives a packet up that was refused with
@@ -128,7 +132,6 @@ impl<M: RingMem> Producer<M> {
         &self.mem
     }
 
-    #[inline]
     fn check(&self) -> Result<(), RingFault> {
         match self.fault {
             None => Ok(()),
@@ -137,62 +140,75 @@ impl<M: RingMem> Producer<M> {
     }
 
     /// Looks at the peer's read index.
-    #[inline]
     fn reload(&mut self) -> Result<(), RingFault> {
         self.check()?;
         let read = self.mem.load(ControlWord::ReadIndex);
         self.ends
             .observe_read(read)
-            .inspect_err(|&fault| self.fault = Some(fault))
+            .inspect_err(|&fault| self.poison(fault))
+    }
+
+    #[cold]
+    fn poison(&mut self, fault: RingFault) {
+        self.fault = Some(fault);
+        self.ends.poison();
     }
 
     #[inline]
     fn push(&mut self, packet: &Outgoing<'_>) -> Result<(), WriteError> {
-        let payload_len = packet
-            .payload
-            .iter()
-            .fold(0usize, |len, piece| len.saturating_add(piece.len()));
-        let mut writer = self.start(packet, payload_len)?;
-        for piece in packet.payload {
-            writer.put(piece)?;
+        match (&packet.descriptor, packet.payload) {
+            // Most packets are of this form, and are written by straight code in the caller.
+            (Descriptor::InBand | Descriptor::Completion, [payload]) => {
+                let layout = self.start(packet, 0, payload.len())?;
+                self.append(self.ends.next().wrapping_add(layout.payload_at), payload);
+                self.finish(layout);
+                Ok(())
+            }
+            _ => self.push_parts(packet),
         }
-        writer.finish();
+    }
+
+    #[inline(never)]
+    fn push_parts(&mut self, packet: &Outgoing<'_>) -> Result<(), WriteError> {
+        let layout = self.start(packet, packet.descriptor.extension_len(), packet.payload_len())?;
+        self.write_extension(self.ends.next().wrapping_add(DESCRIPTOR), &packet.descriptor);
+        let mut cursor = self.ends.next().wrapping_add(layout.payload_at);
+        for piece in packet.payload {
+            cursor = self.append(cursor, piece);
+        }
+        self.finish(layout);
         Ok(())
     }
 
+    /// Writes a packet where the next one goes, but for its descriptor's extension and its payload.
     #[inline]
     fn start(
         &mut self,
         packet: &Outgoing<'_>,
+        extension_len: usize,
         payload_len: usize,
-    ) -> Result<PacketWriter<'_, M>, WriteError> {
-        let span = self.ends.span();
-        let layout = Layout::new(span, &packet.descriptor, payload_len)?;
-        self.check()?;
+    ) -> Result<Layout, WriteError> {
+        let layout = Layout::new(self.ends.span(), extension_len, payload_len)?;
+        // Nothing fits in a corrupt ring, so a fault is found on that way.
         if !self.ends.fits(layout.needed()) {
             self.make_room(layout.needed())?;
         }
+        // Positions go past the end of the data area here; the memory counts on from its start.
         let at = self.ends.next();
         let flags = if packet.request_completion {
             PacketFlags::COMPLETION_REQUESTED
         } else {
             PacketFlags::empty()
         };
+        let head = layout.head(packet.descriptor.kind(), flags).0;
+        let end = at.wrapping_add(layout.end);
         self.mem
-            .write_word(at, layout.head(packet.descriptor.kind(), flags).encode());
-        self.mem.write_word(span.advance(at, 8), packet.transaction_id);
-        self.write_extension(span.advance(at, DESCRIPTOR), &packet.descriptor);
+            .write_frame(at, [head, packet.transaction_id], end, u64::from(at) << 32);
         // The last word of payload first gets its padding, then the payload's last bytes over it.
         if !layout.payload_len.is_multiple_of(8) {
-            self.mem
-                .write_word(span.advance(at, layout.end.wrapping_sub(8)), 0);
+            self.mem.write_word(end.wrapping_sub(8), 0);
         }
-        Ok(PacketWriter {
-            cursor: span.advance(at, layout.payload_at),
-            remaining: layout.payload_len,
-            layout,
-            producer: self,
-        })
+        Ok(layout)
     }
 
     #[inline]
@@ -232,14 +248,34 @@ impl<M: RingMem> Producer<M> {
     #[inline]
     fn append(&self, at: u32, bytes: &[u8]) -> u32 {
         self.mem.write(at, bytes);
-        self.ends
-            .span()
-            .advance(at, u32::try_from(bytes.len()).unwrap_or(0))
+        at.wrapping_add(u32::try_from(bytes.len()).unwrap_or(0))
+    }
+
+    /// Counts a packet that was [started](Self::start) and whose payload is there.
+    #[inline]
+    fn finish(&mut self, layout: Layout) {
+        let needed = layout.needed();
+        self.ends.take(needed);
+
+        if self.pending != 0 {
+            self.settle(needed);
+        }
+    }
+
+    /// Who waited for room for a packet of `needed` bytes, or for a smaller one, waits no more.
+    #[cold]
+    fn settle(&mut self, needed: u32) {
+        if self.pending <= pending_size(needed) {
+            self.clear_pending_send_size();
+        }
     }
 
     /// Finds room for `needed` bytes that this end knows of none for.
     #[cold]
     fn make_room(&mut self, needed: u32) -> Result<(), WriteError> {
+        if needed > self.ends.span().max_packet() {
+            return Err(Layout::too_large(self.ends.span(), needed.into()));
+        }
         self.reload()?;
         if self.ends.fits(needed) {
             return Ok(());
@@ -259,10 +295,7 @@ impl<M: RingMem> Producer<M> {
 
     /// Asks for a signal once `needed` bytes fit, and looks once more.
     fn await_room(&mut self, needed: u32) -> Result<(), RingFault> {
-        // A packet fits when *more* than `needed` are free. Linux signals when more than the pending size are free,
-        // QEMU when at least that many are, OpenVMM drops the low 3 bits and compares as Linux does. With one
-        // more than a multiple of 8, all of them mean the same.
-        let pending = needed.saturating_add(1);
+        let pending = pending_size(needed);
         if self.pending != pending {
             self.pending = pending;
             // Either the peer's release, after its own barrier, sees the pending size, or this load sees its read
@@ -275,24 +308,27 @@ impl<M: RingMem> Producer<M> {
     /// Publishes what was taken and tells whether the peer has to be signalled.
     #[inline]
     fn publish(&mut self) -> Signal {
-        let owed = core::mem::take(&mut self.owed);
-        let needed = match self.ends.publish() {
-            None => false,
-            Some(moved) => {
-                // Either the peer, after publishing its read index or its mask and a barrier of its own, sees this
-                // write index, or the loads below see that it is about to sleep.
-                self.mem.store_fence(ControlWord::WriteIndex, moved.to);
-                self.mem.load(ControlWord::InterruptMask) == 0
-                    && self.reload().is_ok()
-                    && self.ends.was_empty(moved)
+        let mut needed = core::mem::take(&mut self.owed);
+        if let Some(moved) = self.ends.publish() {
+            // Either the peer, after publishing its read index or its mask and a barrier of its own, sees this write
+            // index, or the loads below see that it is about to sleep.
+            self.mem.store_fence(ControlWord::WriteIndex, moved.to);
+            if self.mem.load(ControlWord::InterruptMask) == 0 && self.reload().is_ok() {
+                needed |= self.ends.was_empty(moved);
             }
-        };
-        if needed || owed {
-            Signal::Needed
-        } else {
-            Signal::NotNeeded
         }
+        if needed { Signal::Needed } else { Signal::NotNeeded }
     }
+}
+
+/// The pending send size of a packet that takes `needed` bytes.
+///
+/// It fits when *more* than `needed` are free. Linux signals when more than the pending size are free, QEMU when at
+/// least that many are, OpenVMM drops the low 3 bits and compares as Linux does. With one more than a multiple of 8,
+/// all of them mean the same.
+#[inline]
+const fn pending_size(needed: u32) -> u32 {
+    needed.saturating_add(1)
 }
 
 /// Packets that become visible together.
@@ -325,11 +361,20 @@ impl<'a, M: RingMem> Batch<'a, M> {
     /// As [`Producer::write`].
     #[inline]
     pub fn start(&mut self, packet: &Outgoing<'_>, more: usize) -> Result<PacketWriter<'_, M>, WriteError> {
-        let len = packet
-            .payload
-            .iter()
-            .fold(more, |len, piece| len.saturating_add(piece.len()));
-        let mut writer = self.producer.start(packet, len)?;
+        let len = packet.payload_len().saturating_add(more);
+        let layout = self
+            .producer
+            .start(packet, packet.descriptor.extension_len(), len)?;
+        let start = self.producer.ends.next();
+        self.producer
+            .write_extension(start.wrapping_add(DESCRIPTOR), &packet.descriptor);
+        let cursor = start.wrapping_add(layout.payload_at);
+        let mut writer = PacketWriter {
+            producer: self.producer,
+            layout,
+            cursor,
+            remaining: layout.payload_len,
+        };
         for piece in packet.payload {
             writer.put(piece)?;
         }
@@ -415,14 +460,7 @@ impl<M: RingMem> PacketWriter<'_, M> {
             // Exactly what remains, so it is no overrun.
             let _ = self.put_with(left, |_, _| ());
         }
-        let at = self.producer.ends.next();
-        let trailer = self.producer.ends.span().advance(at, self.layout.end);
-        self.producer.mem.write_word(trailer, u64::from(at) << 32);
-        let needed = self.layout.needed();
-        self.producer.ends.take(needed);
-        if self.producer.pending != 0 && self.producer.pending <= needed.wrapping_add(1) {
-            self.producer.clear_pending_send_size();
-        }
+        self.producer.finish(self.layout);
     }
 
     #[inline]
@@ -438,7 +476,7 @@ impl<M: RingMem> PacketWriter<'_, M> {
 
     #[inline]
     fn move_on(&mut self, len: u32) {
-        self.cursor = self.producer.ends.span().advance(self.cursor, len);
+        self.cursor = self.cursor.wrapping_add(len);
         self.remaining = self.remaining.wrapping_sub(len);
     }
 }

@@ -90,10 +90,8 @@ impl ContiguousRing {
 
     /// Calls `copy` with each piece of `len` bytes from `offset` on: where it lies in the area, and where and how long it
     /// is in the caller's buffer.
-    #[cold]
     fn pieces(&self, offset: u32, len: usize, mut copy: impl FnMut(*mut u8, usize, usize)) {
         let area = self.len as usize;
-        // In range, but for a caller that keeps to no contract.
         let mut at = (offset as usize).checked_rem(area).unwrap_or(0);
         let mut done = 0usize;
         while done < len {
@@ -103,6 +101,26 @@ impl ContiguousRing {
             done = done.wrapping_add(piece);
             at = 0;
         }
+    }
+
+    #[cold]
+    fn read_split(&self, offset: u32, dst: &mut [u8]) {
+        self.pieces(offset, dst.len(), |src, at, len| {
+            if let Some(dst) = dst.get_mut(at..).and_then(|dst| dst.get_mut(..len)) {
+                // SAFETY: `pieces` vouches for the bytes.
+                unsafe { copy::read(src, dst) }
+            }
+        });
+    }
+
+    #[cold]
+    fn write_split(&self, offset: u32, src: &[u8]) {
+        self.pieces(offset, src.len(), |dst, at, len| {
+            if let Some(src) = src.get(at..).and_then(|src| src.get(..len)) {
+                // SAFETY: `pieces` vouches for the bytes.
+                unsafe { copy::write(dst, src) }
+            }
+        });
     }
 }
 
@@ -132,12 +150,7 @@ impl RingMem for ContiguousRing {
         match self.whole(offset, dst.len()) {
             // SAFETY: `whole` vouches for the bytes.
             Some(src) => unsafe { copy::read(src, dst) },
-            None => self.pieces(offset, dst.len(), |src, at, len| {
-                if let Some(dst) = dst.get_mut(at..).and_then(|dst| dst.get_mut(..len)) {
-                    // SAFETY: the piece lies in the area.
-                    unsafe { copy::read(src, dst) }
-                }
-            }),
+            None => self.read_split(offset, dst),
         }
     }
 
@@ -146,24 +159,19 @@ impl RingMem for ContiguousRing {
         match self.whole(offset, src.len()) {
             // SAFETY: `whole` vouches for the bytes.
             Some(dst) => unsafe { copy::write(dst, src) },
-            None => self.pieces(offset, src.len(), |dst, at, len| {
-                if let Some(src) = src.get(at..).and_then(|src| src.get(..len)) {
-                    // SAFETY: the piece lies in the area.
-                    unsafe { copy::write(dst, src) }
-                }
-            }),
+            None => self.write_split(offset, src),
         }
     }
 
     #[inline]
-    fn read_word(&self, offset: u32) -> u64 {
-        match self.whole(offset, 8) {
+    fn read_head(&self, offset: u32) -> [u64; 2] {
+        match self.whole(offset, 16) {
             // SAFETY: `whole` vouches for the bytes; area and offset are multiples of 8.
-            Some(src) if offset.is_multiple_of(8) => unsafe { copy::read_word(src) },
+            Some(src) if offset.is_multiple_of(8) => unsafe { copy::read_head(src) },
             _ => {
-                let mut bytes = [0; 8];
-                self.read(offset, &mut bytes);
-                u64::from_le_bytes(bytes)
+                let mut bytes = [[0; 8]; 2];
+                self.read_split(offset, bytes.as_flattened_mut());
+                bytes.map(u64::from_le_bytes)
             }
         }
     }
@@ -173,7 +181,28 @@ impl RingMem for ContiguousRing {
         match self.whole(offset, 8) {
             // SAFETY: `whole` vouches for the bytes; area and offset are multiples of 8.
             Some(dst) if offset.is_multiple_of(8) => unsafe { copy::write_word(dst, value) },
-            _ => self.write(offset, &value.to_le_bytes()),
+            _ => self.write_split(offset, &value.to_le_bytes()),
+        }
+    }
+
+    #[inline]
+    fn write_frame(&self, start: u32, head: [u64; 2], end: u32, trailer: u64) {
+        let (first, last) = (start as usize, end as usize);
+        let ordered = first.checked_add(16).is_some_and(|body| body <= last);
+        match self.whole(end, 8) {
+            Some(_) if ordered && (start | end).is_multiple_of(8) => {
+                let data = self.data.get().as_ptr();
+                // SAFETY: `whole` vouches for the bytes at `end`, and those at `start` lie before; the area and both
+                // are multiples of 8.
+                unsafe {
+                    copy::write_head(data.add(first), head);
+                    copy::write_word(data.add(last), trailer);
+                }
+            }
+            _ => {
+                self.write_split(start, head.map(u64::to_le_bytes).as_flattened());
+                self.write_word(end, trailer);
+            }
         }
     }
 }

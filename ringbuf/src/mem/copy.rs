@@ -1,6 +1,52 @@
-//! Copies out of and into memory that a peer may change meanwhile.
+//! Copies out of and into memory that others may change meanwhile.
+//!
+//! Words are accessed as atomics. Longer copies go through the platform's `memcpy`, and the compiler must not know that:
+//! to it, a plain copy promises that nobody changes the source meanwhile, so it might read the source again in place of
+//! the copy, after the copy was judged; and two plain copies that race are undefined behaviour. So the function's
+//! address passes through an empty piece of assembly, and what is called is a foreign function to the compiler, of
+//! which it knows as little as of one in assembly: it may change the destination, and it reads the source when it runs.
+//! The machine has no undefined behaviour for it: racing copies yield some mixture of old and new bytes.
 
 use core::sync::atomic::{AtomicU64, Ordering};
+
+type Memcpy = unsafe extern "C" fn(*mut u8, *const u8, usize) -> *mut u8;
+
+unsafe extern "C" {
+    /// `core` itself needs this function, so it is there on every platform.
+    fn memcpy(dst: *mut u8, src: *const u8, len: usize) -> *mut u8;
+}
+
+/// [`memcpy`] without what the compiler knows of it.
+#[inline(always)]
+fn opaque_memcpy() -> Memcpy {
+    let mut function: Memcpy = memcpy;
+    #[cfg(all(
+        any(
+            target_arch = "x86_64",
+            target_arch = "x86",
+            target_arch = "aarch64",
+            target_arch = "riscv64"
+        ),
+        not(miri)
+    ))]
+    // SAFETY: no instruction, so the address stays what it was.
+    unsafe {
+        core::arch::asm!("/* {0} */", inout(reg) function, options(nostack, preserves_flags));
+    }
+    #[cfg(not(all(
+        any(
+            target_arch = "x86_64",
+            target_arch = "x86",
+            target_arch = "aarch64",
+            target_arch = "riscv64"
+        ),
+        not(miri)
+    )))]
+    {
+        function = core::hint::black_box(function);
+    }
+    function
+}
 
 /// Copies out of shared memory.
 ///
@@ -10,9 +56,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 #[inline]
 pub(super) unsafe fn read(src: *const u8, dst: &mut [u8]) {
     // SAFETY: `src` by the contract, `dst` as it is a slice; they do not overlap by the contract.
-    unsafe { core::ptr::copy_nonoverlapping(src, dst.as_mut_ptr(), dst.len()) };
-    // Makes the compiler take the copy for changed, so that it cannot read the source in its place.
-    core::hint::black_box(dst);
+    unsafe { opaque_memcpy()(dst.as_mut_ptr(), src, dst.len()) };
 }
 
 /// Copies into shared memory.
@@ -23,21 +67,44 @@ pub(super) unsafe fn read(src: *const u8, dst: &mut [u8]) {
 #[inline]
 pub(super) unsafe fn write(dst: *mut u8, src: &[u8]) {
     // SAFETY: `dst` by the contract, `src` as it is a slice; they do not overlap by the contract.
-    unsafe { core::ptr::copy_nonoverlapping(src.as_ptr(), dst, src.len()) };
+    unsafe { opaque_memcpy()(dst, src.as_ptr(), src.len()) };
 }
 
-/// Reads 8 little-endian bytes of shared memory.
+/// Reads two little-endian words of shared memory.
 ///
+/// # Safety
+///
+/// `src` is valid for reading 16 bytes, and a multiple of 8.
+#[inline]
+pub(super) unsafe fn read_head(src: *mut u8) -> [u64; 2] {
+    // SAFETY: by the contract.
+    unsafe { [read_word(src), read_word(src.add(8))] }
+}
+
+/// Writes two little-endian words of shared memory.
+///
+/// # Safety
+///
+/// `dst` is valid for writing 16 bytes, and a multiple of 8.
+#[inline]
+pub(super) unsafe fn write_head(dst: *mut u8, [first, second]: [u64; 2]) {
+    // SAFETY: by the contract.
+    unsafe {
+        write_word(dst, first);
+        write_word(dst.add(8), second);
+    }
+}
+
 /// # Safety
 ///
 /// `src` is valid for reading 8 bytes, and a multiple of 8.
 #[inline]
-pub(super) unsafe fn read_word(src: *mut u8) -> u64 {
+unsafe fn read_word(src: *mut u8) -> u64 {
     // SAFETY: by the contract.
     u64::from_le(unsafe { AtomicU64::from_ptr(src.cast()) }.load(Ordering::Relaxed))
 }
 
-/// Writes 8 little-endian bytes of shared memory.
+/// Writes a little-endian word of shared memory.
 ///
 /// # Safety
 ///

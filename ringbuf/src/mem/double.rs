@@ -103,22 +103,33 @@ impl RingMem for DoubleMappedRing {
     }
 
     #[inline]
-    fn read_word(&self, offset: u32) -> u64 {
+    fn read_head(&self, offset: u32) -> [u64; 2] {
         if offset.is_multiple_of(8) {
-            // SAFETY: `at` lies in the first mapping, and is a multiple of 8 as the area is.
-            return unsafe { copy::read_word(self.at(offset, 8).0) };
+            // SAFETY: `at` lies in the first mapping, which has 32 bytes at least, and is a multiple of 8 as the area is.
+            return unsafe { copy::read_head(self.at(offset, 16).0) };
         }
-        let mut bytes = [0; 8];
-        self.read(offset, &mut bytes);
-        u64::from_le_bytes(bytes)
+        let mut bytes = [[0; 8]; 2];
+        self.read(offset, bytes.as_flattened_mut());
+        bytes.map(u64::from_le_bytes)
     }
 
     #[inline]
     fn write_word(&self, offset: u32, value: u64) {
         if offset.is_multiple_of(8) {
-            // SAFETY: `at` lies in the first mapping, and is a multiple of 8 as the area is.
+            // SAFETY: as in `read_head`.
             return unsafe { copy::write_word(self.at(offset, 8).0, value) };
         }
         self.write(offset, &value.to_le_bytes());
+    }
+
+    #[inline]
+    fn write_frame(&self, start: u32, head: [u64; 2], end: u32, trailer: u64) {
+        if start.is_multiple_of(8) {
+            // SAFETY: as in `read_head`.
+            unsafe { copy::write_head(self.at(start, 16).0, head) };
+        } else {
+            self.write(start, head.map(u64::to_le_bytes).as_flattened());
+        }
+        self.write_word(end, trailer);
     }
 }

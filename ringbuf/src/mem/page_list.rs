@@ -93,40 +93,56 @@ impl<P: AsRef<[PagePtr]>> PageListRing<P> {
         })
     }
 
-    /// The data page that holds `offset`, at `offset`; and how many bytes of it follow.
+    /// Where `len` bytes from `offset` on lie, if they are all in one page.
     #[inline]
-    fn page(&self, offset: u32) -> Option<(*mut u8, usize)> {
-        if offset >= self.len {
+    fn whole(&self, offset: u32, len: usize) -> Option<*mut u8> {
+        let in_page = offset as usize & (PAGE_SIZE - 1);
+        if offset >= self.len || len > PAGE_SIZE.wrapping_sub(in_page) {
             return None;
         }
-        let in_page = offset as usize & (PAGE_SIZE - 1);
-        let index = self.first.wrapping_add(offset as usize / PAGE_SIZE);
-        let page = self.pages.as_ref().get(index)?;
+        let page = self
+            .pages
+            .as_ref()
+            .get(self.first.wrapping_add(offset as usize / PAGE_SIZE))?;
         // SAFETY: `in_page` is below the page's 4096 bytes.
-        let at = unsafe { page.get().as_ptr().add(in_page) };
-        Some((at, PAGE_SIZE.wrapping_sub(in_page)))
+        Some(unsafe { page.get().as_ptr().add(in_page) })
     }
 
     /// Calls `copy` with each piece of `len` bytes from `offset` on: where it lies in a page, and where and how long it
     /// is in the caller's buffer.
-    #[inline]
     fn pieces(&self, offset: u32, len: usize, mut copy: impl FnMut(*mut u8, usize, usize)) {
-        // In range, but for a caller that keeps to no contract.
-        let mut at = if offset < self.len {
-            offset
-        } else {
-            offset.checked_rem(self.len).unwrap_or(0)
-        };
+        let mut at = offset.checked_rem(self.len).unwrap_or(0);
         let mut done = 0usize;
         while done < len {
-            let Some((page, rest)) = self.page(at) else { return };
+            let rest = PAGE_SIZE.wrapping_sub(at as usize & (PAGE_SIZE - 1));
             let piece = len.wrapping_sub(done).min(rest);
+            let Some(page) = self.whole(at, piece) else { return };
             copy(page, done, piece);
             done = done.wrapping_add(piece);
             // A piece that does not end the loop ends its page.
             let next = (at | (PAGE_BYTES - 1)).wrapping_add(1);
             at = if next >= self.len { 0 } else { next };
         }
+    }
+
+    #[cold]
+    fn read_split(&self, offset: u32, dst: &mut [u8]) {
+        self.pieces(offset, dst.len(), |src, at, len| {
+            if let Some(dst) = dst.get_mut(at..).and_then(|dst| dst.get_mut(..len)) {
+                // SAFETY: `pieces` vouches for the bytes.
+                unsafe { copy::read(src, dst) }
+            }
+        });
+    }
+
+    #[cold]
+    fn write_split(&self, offset: u32, src: &[u8]) {
+        self.pieces(offset, src.len(), |dst, at, len| {
+            if let Some(src) = src.get(at..).and_then(|src| src.get(..len)) {
+                // SAFETY: `pieces` vouches for the bytes.
+                unsafe { copy::write(dst, src) }
+            }
+        });
     }
 }
 
@@ -153,43 +169,51 @@ impl<P: AsRef<[PagePtr]>> RingMem for PageListRing<P> {
 
     #[inline]
     fn read(&self, offset: u32, dst: &mut [u8]) {
-        self.pieces(offset, dst.len(), |src, at, len| {
-            if let Some(dst) = dst.get_mut(at..).and_then(|dst| dst.get_mut(..len)) {
-                // SAFETY: the piece lies in its page.
-                unsafe { copy::read(src, dst) }
-            }
-        });
+        match self.whole(offset, dst.len()) {
+            // SAFETY: `whole` vouches for the bytes.
+            Some(src) => unsafe { copy::read(src, dst) },
+            None => self.read_split(offset, dst),
+        }
     }
 
     #[inline]
     fn write(&self, offset: u32, src: &[u8]) {
-        self.pieces(offset, src.len(), |dst, at, len| {
-            if let Some(src) = src.get(at..).and_then(|src| src.get(..len)) {
-                // SAFETY: the piece lies in its page.
-                unsafe { copy::write(dst, src) }
-            }
-        });
+        match self.whole(offset, src.len()) {
+            // SAFETY: `whole` vouches for the bytes.
+            Some(dst) => unsafe { copy::write(dst, src) },
+            None => self.write_split(offset, src),
+        }
     }
 
     #[inline]
-    fn read_word(&self, offset: u32) -> u64 {
-        match self.page(offset) {
-            // SAFETY: pages are aligned to 4096, so 8 bytes at a multiple of 8 lie in one.
-            Some((src, _)) if offset.is_multiple_of(8) => unsafe { copy::read_word(src) },
+    fn read_head(&self, offset: u32) -> [u64; 2] {
+        match self.whole(offset, 16) {
+            // SAFETY: `whole` vouches for the bytes; a page is aligned to 4096 and the offset to 8.
+            Some(src) if offset.is_multiple_of(8) => unsafe { copy::read_head(src) },
             _ => {
-                let mut bytes = [0; 8];
-                self.read(offset, &mut bytes);
-                u64::from_le_bytes(bytes)
+                let mut bytes = [[0; 8]; 2];
+                self.read_split(offset, bytes.as_flattened_mut());
+                bytes.map(u64::from_le_bytes)
             }
         }
     }
 
     #[inline]
     fn write_word(&self, offset: u32, value: u64) {
-        match self.page(offset) {
-            // SAFETY: pages are aligned to 4096, so 8 bytes at a multiple of 8 lie in one.
-            Some((dst, _)) if offset.is_multiple_of(8) => unsafe { copy::write_word(dst, value) },
-            _ => self.write(offset, &value.to_le_bytes()),
+        match self.whole(offset, 8) {
+            // SAFETY: `whole` vouches for the bytes; a page is aligned to 4096 and the offset to 8.
+            Some(dst) if offset.is_multiple_of(8) => unsafe { copy::write_word(dst, value) },
+            _ => self.write_split(offset, &value.to_le_bytes()),
         }
+    }
+
+    #[inline]
+    fn write_frame(&self, start: u32, head: [u64; 2], end: u32, trailer: u64) {
+        match self.whole(start, 16) {
+            // SAFETY: `whole` vouches for the bytes; pages are aligned to 4096 and the offset to 8.
+            Some(dst) if start.is_multiple_of(8) => unsafe { copy::write_head(dst, head) },
+            _ => self.write_split(start, head.map(u64::to_le_bytes).as_flattened()),
+        }
+        self.write_word(end, trailer);
     }
 }
