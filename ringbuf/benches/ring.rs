@@ -35,12 +35,14 @@ fn per_packet(iters: u64, batch: u64, mut run: impl FnMut()) -> Duration {
     for _ in 0..batches {
         run();
     }
-    start.elapsed().mul_f64(iters as f64 / (batches * batch) as f64)
+    let (taken, packets) = (start.elapsed().as_nanos(), u128::from(batches * batch));
+    Duration::from_nanos((taken * u128::from(iters) / packets).try_into().unwrap())
 }
 
-fn ring<M: RingMem>(mem: &M, size: usize, batch: u64) -> impl FnMut() + use<'_, M> {
-    let mut producer = Producer::new(mem).unwrap();
-    let mut consumer = Consumer::new(mem).unwrap();
+/// Writes a batch of packets and reads it, with the two ends over memory that is the same.
+fn ring<M: RingMem>([to_write, to_read]: [M; 2], size: usize, batch: u64) -> impl FnMut() {
+    let mut producer = Producer::new(to_write).unwrap();
+    let mut consumer = Consumer::new(to_read).unwrap();
     let payload = vec![0xa5; size];
     let mut scratch = vec![0; consumer.max_scratch()];
     move || {
@@ -51,24 +53,25 @@ fn ring<M: RingMem>(mem: &M, size: usize, batch: u64) -> impl FnMut() + use<'_, 
             descriptor: Descriptor::InBand,
             payload: &payload,
         };
-        if batch == 1 {
-            black_box(producer.write(&packet).unwrap());
+        let signal = if batch == 1 {
+            producer.write(&packet).unwrap()
         } else {
             let mut packets = producer.batch();
             for _ in 0..batch {
                 packets.push(&packet).unwrap();
             }
-            black_box(packets.publish());
-        }
+            packets.publish()
+        };
+        assert!(signal.is_needed());
         for _ in 0..batch {
             black_box(consumer.read(&mut scratch).unwrap().unwrap());
         }
-        black_box(consumer.release());
+        assert!(!consumer.release().is_needed());
     }
 }
 
 /// The payload's bytes into memory and out again, and each side's index and fence.
-fn floor(pages: &Pages, size: usize, batch: u64) -> impl FnMut() + use<'_> {
+fn floor(pages: &Pages, size: usize, batch: u64) -> impl FnMut() {
     let indices = [AtomicU32::new(0), AtomicU32::new(0)];
     let payload = vec![0xa5u8; size];
     let mut scratch = vec![0u8; size];
@@ -84,7 +87,7 @@ fn floor(pages: &Pages, size: usize, batch: u64) -> impl FnMut() + use<'_> {
             }
             write = if write + 2 * step > len { 0 } else { write + step };
         }
-        indices[0].store(write as u32, Ordering::Release);
+        indices[0].store(u32::try_from(write).unwrap(), Ordering::Release);
         fence(Ordering::SeqCst);
         for _ in 0..batch {
             // SAFETY: `read` is at most `len - step`.
@@ -95,14 +98,13 @@ fn floor(pages: &Pages, size: usize, batch: u64) -> impl FnMut() + use<'_> {
             black_box(&scratch);
             read = if read + 2 * step > len { 0 } else { read + step };
         }
-        indices[1].store(read as u32, Ordering::Release);
+        indices[1].store(u32::try_from(read).unwrap(), Ordering::Release);
         fence(Ordering::SeqCst);
     }
 }
 
 fn one_thread(c: &mut Criterion) {
     let pages = Pages::new(1 + DATA_PAGES);
-    let (contiguous, page_list) = (pages.contiguous(), pages.page_list());
     for size in SIZES {
         for batch in BATCHES {
             let mut group = c.benchmark_group(format!("{size}/{batch}"));
@@ -111,11 +113,11 @@ fn one_thread(c: &mut Criterion) {
                 b.iter_custom(|iters| per_packet(iters, batch, &mut run));
             });
             group.bench_function(BenchmarkId::from_parameter("contiguous"), |b| {
-                let mut run = ring(&contiguous, size, batch);
+                let mut run = ring([pages.contiguous(), pages.contiguous()], size, batch);
                 b.iter_custom(|iters| per_packet(iters, batch, &mut run));
             });
             group.bench_function(BenchmarkId::from_parameter("page_list"), |b| {
-                let mut run = ring(&page_list, size, batch);
+                let mut run = ring([pages.page_list(), pages.page_list()], size, batch);
                 b.iter_custom(|iters| per_packet(iters, batch, &mut run));
             });
             group.finish();

@@ -1,10 +1,15 @@
 //! Memory for the tests.
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test uses its part")]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::ptr::NonNull;
 
 use vmbus_ringbuf::mem::{ContiguousRing, PageListRing, PagePtr};
+
+#[cfg(target_os = "linux")]
+mod double;
+#[cfg(target_os = "linux")]
+pub(crate) use double::DoubleMapping;
 
 /// Zeroed pages, freed with the value.
 pub(crate) struct Pages {
