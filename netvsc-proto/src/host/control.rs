@@ -18,7 +18,7 @@ use crate::wire::status::RndisStatus;
 
 use super::config::{MulticastList, Offloads};
 use super::fault::{Fault, Refusal};
-use super::nic::{Event, Nic};
+use super::nic::Nic;
 use super::offload;
 use super::queue::Queue;
 use super::stats::QueueStats;
@@ -210,7 +210,7 @@ impl Nic {
         self.data_path.multicast = MulticastList::default();
         self.data_path.enabled = Offloads::NONE;
         self.data_path.rss = None;
-        self.event(Event::DataPathChanged);
+        self.changed();
     }
 
     /// Queues an answer. There is room: [`rndis`](Self::rndis) has looked.

@@ -102,6 +102,7 @@
 //! What it can make the host hold is bounded, and so is the work of one call.
 
 mod backend;
+mod buffers;
 mod config;
 mod control;
 mod fault;

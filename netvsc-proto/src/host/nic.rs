@@ -7,20 +7,19 @@ use vmbus_proto::wire::GpadlId;
 use zerocopy::little_endian::U32;
 
 use crate::wire::nvsp::{
-    Init, InitComplete, MessageType, NdisCapabilities, OidQueryExComplete, ReceiveBufferSection,
-    SEND_TABLE_LEN, SendBuffer, SendNdisConfig, SendReceiveBufferComplete, SendSendBufferComplete, Status,
-    SubchannelComplete, SubchannelOperation, SubchannelRequest, Version,
+    Init, InitComplete, MessageType, NdisCapabilities, OidQueryExComplete, SEND_TABLE_LEN, SendNdisConfig,
+    Status, SubchannelComplete, SubchannelOperation, SubchannelRequest, Version,
 };
 use crate::wire::nvsp_message::{GuestMessage, HostMessage, SEND_TABLE_MESSAGE_LEN};
 use crate::wire::packet_direct::{PdComplete, PdRequest};
 use crate::wire::status::RndisStatus;
 
 use super::backend::NetBackend;
-use super::config::{ConfigError, DataPath, ETHERNET_HEADER, NicConfig, SEND_SECTION_SIZE, VLAN_TAG};
+use super::buffers::Buffer;
+use super::config::{ConfigError, DataPath, ETHERNET_HEADER, NicConfig};
 use super::control::{Control, Indications};
-use super::fault::{Fault, Refusal};
+use super::fault::Fault;
 use super::queue::{Outcome, Queue, ReceiveLayout, Request, Scratch, SendLayout, Step, Stop};
-use super::receive::HEADERS;
 use super::stats::QueueStats;
 
 /// NVSP answers that may wait for room in the ring.
@@ -34,12 +33,6 @@ const MORE_ANSWERS: usize = 3;
 /// answer before it can ask for another; the offer, which comes once; and the data path, as the same event waits only
 /// once.
 const EVENTS: usize = 4;
-
-/// Bytes at the end of a section that stay unused: newer Windows drivers do not look at the last 36 (OpenVMM).
-const UNUSED_TAIL: u32 = 36;
-
-/// The smallest section: every control message fits.
-const MIN_SECTION: u32 = 1024;
 
 /// Chained memory descriptors in a packet, as Hyper-V says.
 const MAX_MDL_CHAIN: u32 = 34;
@@ -67,19 +60,6 @@ pub enum Event {
     DataPathChanged,
 }
 
-/// A buffer that the guest lends.
-#[derive(Clone, Copy, Debug)]
-enum Buffer<L> {
-    /// There is none.
-    None,
-    /// The embedder is mapping it.
-    Mapping(Request, SendBuffer),
-    /// It is used.
-    Lent(u16, L),
-    /// The embedder is taking it from the queues.
-    Releasing(Request),
-}
-
 /// What an answer is written as.
 #[derive(Debug)]
 struct Answer {
@@ -102,14 +82,16 @@ pub struct Nic {
     /// The MTU from the next opening on.
     next_mtu: u32,
     version: Option<Version>,
-    receive: Buffer<ReceiveLayout>,
-    send: Buffer<SendLayout>,
+    pub(super) receive: Buffer<ReceiveLayout>,
+    pub(super) send: Buffer<SendLayout>,
     /// Sub-channels that the guest was granted.
     granted: u16,
     send_table_due: bool,
     capabilities: NdisCapabilities,
     pub(super) control: Control,
     pub(super) data_path: DataPath,
+    /// The primary channel's queue has an older data path.
+    data_path_changed: bool,
     answers: Deque<Answer, ANSWERS>,
     events: Deque<Event, EVENTS>,
 }
@@ -133,6 +115,7 @@ impl Nic {
             capabilities: NdisCapabilities::empty(),
             control: Control::new(),
             data_path: closed(&config),
+            data_path_changed: true,
             answers: Deque::new(),
             events: Deque::new(),
         })
@@ -149,6 +132,7 @@ impl Nic {
         self.capabilities = NdisCapabilities::empty();
         self.control = Control::new();
         self.data_path = closed(&self.config);
+        self.data_path_changed = true;
         self.answers.clear();
         self.events.clear();
     }
@@ -192,24 +176,6 @@ impl Nic {
         &self.data_path
     }
 
-    /// How the receive buffer is divided, while there is one.
-    pub fn receive_layout(&self) -> Option<ReceiveLayout> {
-        if let Buffer::Lent(_, layout) = self.receive {
-            Some(layout)
-        } else {
-            None
-        }
-    }
-
-    /// How the send buffer is divided, while there is one.
-    pub fn send_layout(&self) -> Option<SendLayout> {
-        if let Buffer::Lent(_, layout) = self.send {
-            Some(layout)
-        } else {
-            None
-        }
-    }
-
     /// The next thing that the embedder has to do.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -245,6 +211,9 @@ impl Nic {
         queue.begin()?;
         let mut packets = 0_usize;
         let stop = loop {
+            if core::mem::take(&mut self.data_path_changed) {
+                queue.set_data_path(&self.data_path);
+            }
             self.write(queue)?;
             if self.answers.len().saturating_add(MORE_ANSWERS) > ANSWERS {
                 break Stop::Blocked;
@@ -269,7 +238,6 @@ impl Nic {
                     queue.complete(request, status);
                 }
             }
-            queue.set_data_path(&self.data_path);
             packets = packets.saturating_add(1);
         };
         self.write(queue)?;
@@ -333,46 +301,10 @@ impl Nic {
                 self.control.ndis_version = (ndis.major.get(), ndis.minor.get());
             }
             GuestMessage::SendNdisConfig(config) => self.ndis_config(config),
-            GuestMessage::SendReceiveBuffer(buffer) => {
-                if let Buffer::None = self.receive {
-                    self.receive = Buffer::Mapping(request, *buffer);
-                    self.event(Event::MapReceiveBuffer(buffer.gpadl));
-                } else {
-                    queue.refuse(Refusal::Buffer(message.message_type()));
-                    self.refuse_receive_buffer(request);
-                }
-            }
-            GuestMessage::SendSendBuffer(buffer) => {
-                if let Buffer::None = self.send {
-                    self.send = Buffer::Mapping(request, *buffer);
-                    self.event(Event::MapSendBuffer(buffer.gpadl));
-                } else {
-                    queue.refuse(Refusal::Buffer(message.message_type()));
-                    self.refuse_send_buffer(request);
-                }
-            }
-            GuestMessage::RevokeReceiveBuffer(buffer) => match self.receive {
-                Buffer::Lent(id, _) if id == buffer.id.get() => {
-                    queue.take_receive_buffer();
-                    self.receive = Buffer::Releasing(request);
-                    self.event(Event::ReleaseReceiveBuffer);
-                }
-                _ => {
-                    queue.refuse(Refusal::Buffer(message.message_type()));
-                    self.acknowledge(request);
-                }
-            },
-            GuestMessage::RevokeSendBuffer(buffer) => match self.send {
-                Buffer::Lent(id, _) if id == buffer.id.get() => {
-                    queue.take_send_buffer();
-                    self.send = Buffer::Releasing(request);
-                    self.event(Event::ReleaseSendBuffer);
-                }
-                _ => {
-                    queue.refuse(Refusal::Buffer(message.message_type()));
-                    self.acknowledge(request);
-                }
-            },
+            GuestMessage::SendReceiveBuffer(buffer) => self.lend_receive_buffer(queue, request, buffer),
+            GuestMessage::SendSendBuffer(buffer) => self.lend_send_buffer(queue, request, buffer),
+            GuestMessage::RevokeReceiveBuffer(buffer) => self.revoke_receive_buffer(queue, request, buffer),
+            GuestMessage::RevokeSendBuffer(buffer) => self.revoke_send_buffer(queue, request, buffer),
             // There is no virtual function, so frames always go this way. Linux waits for the empty completion.
             GuestMessage::SwitchDataPath(_) => self.acknowledge(request),
             GuestMessage::OidQueryEx(_) => {
@@ -401,6 +333,7 @@ impl Nic {
         if let Some(version) = chosen {
             self.version = Some(version);
             self.data_path.version = version;
+            self.changed();
         }
         self.answer(
             request,
@@ -423,7 +356,7 @@ impl Nic {
             let most = self.config.mtu.saturating_add(ETHERNET_HEADER);
             let least = most.min(576_u32.saturating_add(ETHERNET_HEADER));
             self.data_path.max_frame = config.mtu.get().clamp(least, most);
-            self.event(Event::DataPathChanged);
+            self.changed();
         }
     }
 
@@ -456,114 +389,6 @@ impl Nic {
         self.answer(request, &HostMessage::PdApi(complete));
     }
 
-    /// The embedder has mapped the receive buffer, of `length` bytes. Returns how it is divided: lend it to the
-    /// primary channel's queue so, and to those of sub-channels when they are opened. `None`: it is too small or was
-    /// not asked for; unmap it.
-    pub fn receive_buffer_mapped(&mut self, length: usize) -> Option<ReceiveLayout> {
-        let Buffer::Mapping(request, buffer) = self.receive else {
-            return None;
-        };
-        let frame = self.data_path.max_frame.saturating_add(VLAN_TAG);
-        let part_size = frame
-            .saturating_add(HEADERS)
-            .saturating_add(UNUSED_TAIL)
-            .max(MIN_SECTION);
-        let part_size = part_size.checked_next_multiple_of(64)?;
-        // Linux reads the end of the section as a u32; a buffer of that size has more sections than are used.
-        let length = u32::try_from(length).unwrap_or(u32::MAX);
-        let parts = length.checked_div(part_size).unwrap_or_default();
-        let per_queue = parts
-            .checked_div(self.config.max_queues.into())
-            .unwrap_or_default();
-        let sections_per_queue = u16::try_from(per_queue)
-            .unwrap_or(u16::MAX)
-            .min(self.config.sections_per_queue);
-        // Fewer would leave the primary channel none for frames.
-        if sections_per_queue < 8 {
-            self.refuse_receive_buffer(request);
-            self.receive = Buffer::None;
-            return None;
-        }
-        let part_count = u32::from(sections_per_queue).saturating_mul(self.config.max_queues.into());
-        let section = ReceiveBufferSection {
-            offset: U32::ZERO,
-            part_size: U32::new(part_size),
-            part_count: U32::new(part_count),
-            end_offset: U32::new(part_size.saturating_mul(part_count)),
-        };
-        let complete = SendReceiveBufferComplete {
-            status: Status::SUCCESS,
-            section_count: U32::new(1),
-            section,
-        };
-        self.answer(request, &HostMessage::SendReceiveBufferComplete(complete));
-        let layout = ReceiveLayout {
-            buffer_id: buffer.id.get(),
-            section_size: part_size,
-            sections_per_queue,
-        };
-        self.receive = Buffer::Lent(buffer.id.get(), layout);
-        Some(layout)
-    }
-
-    /// The embedder cannot map the receive buffer: the guest is told.
-    pub fn receive_buffer_refused(&mut self) {
-        if let Buffer::Mapping(request, _) = self.receive {
-            self.refuse_receive_buffer(request);
-            self.receive = Buffer::None;
-        }
-    }
-
-    /// No queue has the receive buffer any more: the guest may take it back.
-    pub fn receive_buffer_released(&mut self) {
-        if let Buffer::Releasing(request) = self.receive {
-            self.acknowledge(request);
-            self.receive = Buffer::None;
-        }
-    }
-
-    /// The embedder has mapped the send buffer, of `length` bytes. As
-    /// [`receive_buffer_mapped`](Self::receive_buffer_mapped).
-    pub fn send_buffer_mapped(&mut self, length: usize) -> Option<SendLayout> {
-        let Buffer::Mapping(request, buffer) = self.send else {
-            return None;
-        };
-        let length = u32::try_from(length).unwrap_or(u32::MAX);
-        let section_count = length.checked_div(SEND_SECTION_SIZE).unwrap_or_default();
-        if section_count == 0 {
-            self.refuse_send_buffer(request);
-            self.send = Buffer::None;
-            return None;
-        }
-        let complete = SendSendBufferComplete {
-            status: Status::SUCCESS,
-            section_size: U32::new(SEND_SECTION_SIZE),
-        };
-        self.answer(request, &HostMessage::SendSendBufferComplete(complete));
-        let layout = SendLayout {
-            section_size: SEND_SECTION_SIZE,
-            section_count,
-        };
-        self.send = Buffer::Lent(buffer.id.get(), layout);
-        Some(layout)
-    }
-
-    /// The embedder cannot map the send buffer: the guest is told.
-    pub fn send_buffer_refused(&mut self) {
-        if let Buffer::Mapping(request, _) = self.send {
-            self.refuse_send_buffer(request);
-            self.send = Buffer::None;
-        }
-    }
-
-    /// No queue has the send buffer any more: the guest may take it back.
-    pub fn send_buffer_released(&mut self) {
-        if let Buffer::Releasing(request) = self.send {
-            self.acknowledge(request);
-            self.send = Buffer::None;
-        }
-    }
-
     /// So many channels are open now, the primary one included. From the second on the guest is told on which to
     /// send, once all that it was granted are open.
     pub fn set_open_queues(&mut self, open: u16) {
@@ -572,34 +397,18 @@ impl Nic {
             return;
         }
         self.data_path.open_queues = open;
-        self.event(Event::DataPathChanged);
+        self.changed();
         self.send_table_due = self.granted > 0 && open == self.granted.saturating_add(1);
     }
 
-    fn refuse_receive_buffer(&mut self, request: Request) {
-        let complete = SendReceiveBufferComplete {
-            status: Status::FAILURE,
-            ..SendReceiveBufferComplete::default()
-        };
-        self.answer(request, &HostMessage::SendReceiveBufferComplete(complete));
-    }
-
-    fn refuse_send_buffer(&mut self, request: Request) {
-        let complete = SendSendBufferComplete {
-            status: Status::FAILURE,
-            section_size: U32::ZERO,
-        };
-        self.answer(request, &HostMessage::SendSendBufferComplete(complete));
-    }
-
-    fn answer(&mut self, request: Request, message: &HostMessage<'_>) {
+    pub(super) fn answer(&mut self, request: Request, message: &HostMessage<'_>) {
         if request.wants_completion {
             self.push(Some(request.transaction_id), message);
         }
     }
 
     /// Completes a request with an empty payload.
-    fn acknowledge(&mut self, request: Request) {
+    pub(super) fn acknowledge(&mut self, request: Request) {
         if request.wants_completion {
             let completes = Some(request.transaction_id);
             self.queue_answer(Answer {
@@ -624,6 +433,12 @@ impl Nic {
     /// Queues an answer. There is room, see [`MORE_ANSWERS`].
     fn queue_answer(&mut self, answer: Answer) {
         let _ = self.answers.push_back(answer);
+    }
+
+    /// The data path has changed: queues have to know.
+    pub(super) fn changed(&mut self) {
+        self.data_path_changed = true;
+        self.event(Event::DataPathChanged);
     }
 
     /// Queues an event, unless the same one waits already. There is room, see [`EVENTS`].

@@ -12,7 +12,7 @@ use crate::wire::status::RndisStatus;
 
 use super::config::{ETHERNET_HEADER, MacAddress, MulticastList};
 use super::control::Indications;
-use super::nic::{Event, Nic};
+use super::nic::Nic;
 use super::offload;
 use super::rss::Rss;
 
@@ -76,7 +76,7 @@ impl Nic {
             | Oid::PNP_SET_POWER => return Ok(()),
             _ => return Err(RndisStatus::NOT_SUPPORTED),
         }
-        self.event(Event::DataPathChanged);
+        self.changed();
         Ok(())
     }
 
@@ -100,7 +100,7 @@ impl Nic {
         if parameter.parameter_type == ParameterType::STRING && utf16(name).eq(NETWORK_ADDRESS.encode_utf16())
         {
             self.set_mac(parse_address(value).ok_or(RndisStatus::INVALID_DATA)?)?;
-            self.event(Event::DataPathChanged);
+            self.changed();
         }
         Ok(())
     }
