@@ -87,7 +87,7 @@ pub struct Outcome {
 ///
 /// One value for each channel, owned by the thread that serves it. `M` is the memory of its rings, `B` that of the
 /// receive and send buffers, lent to all queues of a NIC alike; `SECTIONS` is how many sections of the receive buffer
-/// the guest can have at a time (the table takes 12 bytes for each).
+/// the guest can have at a time (the table takes 8 bytes for each).
 ///
 /// The primary channel's queue is served by [`Nic::service`](super::Nic::service), which answers control messages; the
 /// other queues serve themselves. Any queue gives frames to the guest with [`receive`](Self::receive) and

@@ -12,7 +12,7 @@ enum State {
 /// "No section" in a link.
 const END: u16 = u16::MAX;
 
-/// A section that was never lent.
+/// One section.
 #[derive(Clone, Copy, Debug)]
 struct Section {
     /// The next in the free list or in the chain.
