@@ -15,8 +15,8 @@ use crate::wire::{
 /// ```
 ///
 /// What comes out of order is answered with `INVALID_DEVICE_STATE` and changes nothing. A sub-channel is
-/// ready from the start. `CREATE_SUB_CHANNELS` comes before `END_INITIALIZATION` from Windows, after it from
-/// Linux.
+/// ready from the start. `CREATE_SUB_CHANNELS` is taken before `END_INITIALIZATION` as OpenVMM does, and after
+/// it, where Linux sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Nothing came.

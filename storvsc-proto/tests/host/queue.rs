@@ -355,13 +355,13 @@ fn a_packet_that_comes_as_the_host_goes_to_sleep_is_not_left() {
     };
     let (incoming, outgoing) = (late(to_host), late(to_guest));
     let mut guest = RingPair::guest(Halves {
-        to_host: &*to_host,
-        to_guest: &*to_guest,
+        to_host,
+        to_guest,
     })
     .unwrap();
     let host = RingPair::host(Halves {
-        to_host: &*incoming,
-        to_guest: &*outgoing,
+        to_host: incoming,
+        to_guest: outgoing,
     })
     .unwrap();
     let config = Config::default();
