@@ -1,10 +1,9 @@
-//! SCSI over VMBus, as Hyper-V's guests speak it to their storage controller: wire formats, and a host that
-//! serves disks.
+//! SCSI over VMBus, as Hyper-V and its guests speak it: wire formats, a guest's driver, and a host that serves disks.
 //!
-//! A guest's storvsc driver sends SCSI commands in packets on a VMBus channel, lists its own pages beside
-//! them, and gets a completion with a status. This crate has both halves of that conversation's vocabulary,
-//! and the host's half of its logic: a VMM that brings a disk gets a controller which unmodified Linux,
-//! FreeBSD and Windows guests boot from. It is `no_std`, allocates nothing and knows no operating system.
+//! A guest's storvsc driver sends SCSI commands in packets on a VMBus channel, lists its own pages beside them,
+//! and gets a completion with a status. This crate has both halves of that conversation: a VMM that brings a disk
+//! gets a controller which unmodified guests boot from, and a kernel gets a driver's logic without the kernel. It
+//! is `no_std`, allocates nothing and knows no operating system.
 //!
 //! # A walk through the layers
 //!
@@ -13,6 +12,8 @@
 //! * [`scsi`] is what stands in an SRB: CDBs, judged as [`scsi::Command`]s, sense data, the tables of INQUIRY, MODE SENSE and so on.
 //! * [`host`] serves a channel. [`host::Queue`] is one channel's service, [`host::Lun`] a disk at an address,
 //!   [`host::BlockBackend`] what a VMM implements.
+//! * [`guest`] is the other end: [`guest::Queue`] negotiates and sends commands, [`guest::Identify`] and
+//!   [`guest::Disk`] know which commands make a block device.
 //!
 //! # Serving disks
 //!
@@ -101,6 +102,14 @@
 //! work with a [`Ticket`](host::Ticket), to be given to [`complete`](host::Queue::complete) when the work is
 //! done, in whichever order.
 //!
+//! # Driving disks
+//!
+//! A kernel opens the channel, makes a [`guest::Queue`] of its rings, and calls [`poll`](guest::Queue::poll) until
+//! it says [`Event::Ready`](guest::Event::Ready), and whenever the host signals after that. Each LUN is asked with
+//! [`guest::Identify`] what it is; the [`guest::Disk`] that comes of it makes CDBs of blocks, for
+//! [`submit`](guest::Queue::submit). A queue is its places and its two ring ends: 12 bytes for each command that
+//! may be under way and about 300 besides; it needs no other memory.
+//!
 //! # What a guest cannot do
 //!
 //! Packets are copied out of the ring once, then judged. What is wrong with a packet is answered in the
@@ -109,7 +118,13 @@
 //! is a [`Fault`](host::Fault) that ends the channel. The longest packet, the longest transfer, the number of
 //! requests that are under way and that of sub-channels have bounds that the embedder sets.
 //!
-//! # Memory
+//! # What a host cannot do
+//!
+//! A completion that names no request, or one that was completed before, or more data than the buffer has, is a
+//! [`guest::Fault`] that ends the channel. [`guest::Queue::abort`] then names every request that was under way, once:
+//! it failed, and its memory is not free before the host has let go of the channel.
+//!
+//! # Memory of a host's queue
 //!
 //! A queue of depth 1 takes about 1.4 KiB and what its ring memory's handles take, and 100 bytes more for
 //! each further request. Its scratch takes 4.1 KiB with the default of 1 MiB a transfer, 1.1 KiB with 256
@@ -117,6 +132,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod guest;
 pub mod host;
 mod macros;
 pub mod scsi;

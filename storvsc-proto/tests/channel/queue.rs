@@ -354,11 +354,7 @@ fn a_packet_that_comes_as_the_host_goes_to_sleep_is_not_left() {
         })
     };
     let (incoming, outgoing) = (late(to_host), late(to_guest));
-    let mut guest = RingPair::guest(Halves {
-        to_host,
-        to_guest,
-    })
-    .unwrap();
+    let mut guest = RingPair::guest(Halves { to_host, to_guest }).unwrap();
     let host = RingPair::host(Halves {
         to_host: incoming,
         to_guest: outgoing,
@@ -402,6 +398,11 @@ fn a_queue_takes_as_much_memory_as_the_documentation_says() {
     );
     assert!(size::<1>() <= 1600);
     assert!(size::<2>() - size::<1>() <= 250);
+    fn guest<const DEPTH: usize>() -> usize {
+        size_of::<storvsc_proto::guest::Queue<&Ring, DEPTH>>()
+    }
+    assert_eq!(guest::<3>() - guest::<1>(), 24);
+    assert!(guest::<1>() <= 312, "{}", guest::<1>());
     let config = |max_transfer_bytes| Config {
         max_transfer_bytes,
         ..Config::default()

@@ -1,4 +1,5 @@
-//! The host against a fake driver, over real rings, with disks in memory.
+//! The host against a fake driver, the guest against a fake host, and both against each other: over real rings,
+//! with disks in memory.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::cast_possible_truncation,
@@ -11,7 +12,9 @@
 
 mod disk;
 mod hostile;
+mod hostile_host;
 mod negotiation;
+mod pair;
 mod queue;
 mod random;
 mod support;

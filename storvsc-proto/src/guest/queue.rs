@@ -1,0 +1,366 @@
+//! One channel, as a driver uses it.
+
+use vmbus_proto::ringbuf::gpa::GpaRange;
+use vmbus_proto::ringbuf::{
+    Descriptor, Outgoing, PacketType, ReadError, RingMem, RingPair, Signal, WriteError,
+};
+use zerocopy::little_endian::{U16, U32};
+
+use super::event::{Event, Fault, SubmitError};
+use super::negotiation::{Negotiation, Properties};
+use super::outcome::Outcome;
+use super::tickets::{RequestId, Tickets};
+use crate::scsi::Cdb;
+use crate::wire::{
+    DataDirection, GuestMessage, HostMessage, LunAddress, MAX_PACKET_LEN, PacketForm, ProtocolVersion,
+    QueueAction, ScsiRequest, SrbFlags,
+};
+
+/// The transaction id of the negotiation: no request has it. Linux uses the same.
+const CONTROL_ID: u64 = u64::MAX;
+
+/// One channel of a controller, as a driver uses it.
+///
+/// It is a value that is fed by its rings: call [`poll`](Self::poll) after opening the channel and whenever the host
+/// signals. A primary channel negotiates by itself; from [`Event::Ready`] on, commands are [sent](Self::submit) and told
+/// [complete](Event::Completed). `DEPTH` is how many may be under way.
+#[derive(Debug)]
+pub struct Queue<M, const DEPTH: usize> {
+    ring: RingPair<M>,
+    negotiation: Negotiation,
+    tickets: Tickets<DEPTH>,
+    fault: Option<Fault>,
+}
+
+/// What [`Queue::poll`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "signals, and whether to come again, have to be acted on"]
+pub struct Polled {
+    /// Whether the host has to be signalled.
+    pub signal: Signal,
+    /// Whether to call again at once. If not, it is time when the host signals.
+    pub again: bool,
+    /// What happened.
+    pub event: Option<Event>,
+}
+
+/// A command that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the host may have to be signalled"]
+pub struct Submitted {
+    /// What [`Event::Completed`] will name.
+    pub id: RequestId,
+    /// Whether the host has to be signalled.
+    pub signal: Signal,
+}
+
+/// The buffer of a command: pages that the host reads or writes until the command is complete.
+#[derive(Clone, Copy, Debug)]
+pub enum Data<'a> {
+    /// None.
+    None,
+    /// The device's data goes there.
+    In(GpaRange<'a>),
+    /// The data for the device is there.
+    Out(GpaRange<'a>),
+}
+
+impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
+    /// A primary channel that was just opened.
+    #[must_use]
+    pub const fn primary(ring: RingPair<M>) -> Self {
+        Self::new(ring, Negotiation::primary())
+    }
+
+    /// A sub-channel that was just opened: ready at once, with what [`Event::Ready`] told of the primary one.
+    #[must_use]
+    pub const fn sub_channel(ring: RingPair<M>, version: ProtocolVersion, properties: Properties) -> Self {
+        Self::new(ring, Negotiation::sub_channel(version, properties))
+    }
+
+    const fn new(ring: RingPair<M>, negotiation: Negotiation) -> Self {
+        Self {
+            ring,
+            negotiation,
+            tickets: Tickets::new(),
+            fault: None,
+        }
+    }
+
+    /// Commands under way.
+    #[must_use]
+    pub const fn outstanding(&self) -> usize {
+        self.tickets.pending()
+    }
+
+    /// What poisoned the channel, if anything did.
+    #[must_use]
+    pub const fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        self.fault.map_or(Ok(()), Err)
+    }
+
+    fn poison<T>(&mut self, fault: Fault) -> Result<T, Fault> {
+        self.fault = Some(fault);
+        Err(fault)
+    }
+
+    /// Takes the next packet of the host's, and sends what the negotiation is to send.
+    ///
+    /// # Errors
+    /// A breach of the protocol, or a host that refuses to negotiate; from then on always.
+    pub fn poll(&mut self) -> Result<Polled, Fault> {
+        self.check()?;
+        self.ring.incoming.mask_interrupts();
+        let mut signal = Signal::NotNeeded;
+        let (again, event) = match self.receive() {
+            Ok(Some(event)) => {
+                signal = signal | self.ring.incoming.release();
+                (true, event)
+            }
+            Ok(None) => (self.ring.incoming.unmask_interrupts(), None),
+            Err(fault) => return self.poison(fault),
+        };
+        signal = signal | self.send_control()?;
+        Ok(Polled { signal, again, event })
+    }
+
+    /// Reads a packet, if there is one: what it means, if anything.
+    fn receive(&mut self) -> Result<Option<Option<Event>>, Fault> {
+        let mut scratch = [0; MAX_PACKET_LEN];
+        let packet = match self.ring.incoming.read(&mut scratch) {
+            Ok(Some(packet)) => packet,
+            Ok(None) => return Ok(None),
+            Err(ReadError::Fault(fault)) => return Err(fault.into()),
+            Err(ReadError::ScratchTooSmall { needed, .. }) => {
+                return Err(Fault::PacketTooLong { len: needed });
+            }
+            Err(_) => return Err(Fault::PacketTooLong { len: usize::MAX }),
+        };
+        let transaction_id = packet.transaction_id();
+        let answers = match packet.kind() {
+            PacketType::COMPLETION => true,
+            PacketType::IN_BAND => false,
+            kind => return Err(Fault::PacketType { kind }),
+        };
+        let message = HostMessage::decode(packet.payload())?;
+        let HostMessage::CompleteIo(completion) = message else {
+            if answers {
+                return Err(Fault::Misplaced {
+                    operation: message.operation(),
+                    transaction_id,
+                });
+            }
+            return Ok(Some(notice(&message)));
+        };
+        if !answers || transaction_id == 0 {
+            return Err(Fault::Misplaced {
+                operation: message.operation(),
+                transaction_id,
+            });
+        }
+        if transaction_id == CONTROL_ID {
+            let unasked = Fault::UnknownRequest { transaction_id };
+            return self.negotiation.answer(&completion).ok_or(unasked)?.map(Some);
+        }
+        // All is judged before the request is ended: one whose answer is a breach is told by `abort`.
+        let Some(buffer) = self.tickets.buffer_len(transaction_id) else {
+            return Err(Fault::UnknownRequest { transaction_id });
+        };
+        let outcome = Outcome::of(&completion.srb()?, self.negotiation.form());
+        if outcome.transferred > buffer {
+            return Err(Fault::TransferLength {
+                transferred: outcome.transferred,
+                buffer,
+            });
+        }
+        let id = self
+            .tickets
+            .end(transaction_id)
+            .ok_or(Fault::UnknownRequest { transaction_id })?;
+        Ok(Some(Some(Event::Completed { id, outcome })))
+    }
+
+    /// Sends the negotiation's message, or leaves it for later when the ring is full.
+    fn send_control(&mut self) -> Result<Signal, Fault> {
+        let Some(message) = self.negotiation.outbound() else {
+            return Ok(Signal::NotNeeded);
+        };
+        match write(
+            &mut self.ring,
+            CONTROL_ID,
+            Descriptor::InBand,
+            &message,
+            self.negotiation.form(),
+        ) {
+            Ok(signal) => {
+                self.negotiation.mark_sent();
+                Ok(signal)
+            }
+            Err(WriteError::Full { .. }) => Ok(Signal::NotNeeded),
+            Err(WriteError::Fault(fault)) => self.poison(fault.into()),
+            Err(_) => self.poison(Fault::Closed),
+        }
+    }
+
+    /// Sends a command. Its buffer is the host's until [`Event::Completed`] names it.
+    ///
+    /// # Errors
+    /// When it cannot be sent, or not now.
+    pub fn submit(&mut self, at: LunAddress, cdb: &Cdb, data: Data<'_>) -> Result<Submitted, SubmitError> {
+        self.check()?;
+        let Some((version, properties)) = self.negotiation.ready() else {
+            return Err(SubmitError::NotReady);
+        };
+        let (direction, flags, range) = match &data {
+            Data::None => (DataDirection::NONE, SrbFlags::empty(), None),
+            Data::In(range) => (DataDirection::IN, SrbFlags::DATA_IN, Some(range)),
+            Data::Out(range) => (DataDirection::OUT, SrbFlags::DATA_OUT, Some(range)),
+        };
+        let len = range.map_or(0, GpaRange::byte_count);
+        if len > properties.max_transfer_bytes {
+            return Err(SubmitError::TooLong {
+                len: u64::from(len),
+                most: u64::from(properties.max_transfer_bytes),
+            });
+        }
+        let id = self
+            .tickets
+            .next()
+            .ok_or(SubmitError::NoTicket { depth: DEPTH })?;
+        let form = version.packet_form();
+        let message = GuestMessage::ExecuteSrb(srb(at, cdb, direction, flags, len, form));
+        let ranges = range.map_or(&[][..], core::slice::from_ref);
+        let descriptor = if ranges.is_empty() {
+            Descriptor::InBand
+        } else {
+            Descriptor::GpaDirect(ranges)
+        };
+        // The answer may be there before the call returns: the request is known before it is sent.
+        self.tickets.start(id, len);
+        match write(&mut self.ring, id.transaction_id(), descriptor, &message, form) {
+            Ok(signal) => Ok(Submitted { id, signal }),
+            Err(error) => {
+                self.tickets.end(id.transaction_id());
+                Err(match error {
+                    WriteError::Full { .. } => SubmitError::RingFull,
+                    WriteError::TooLarge { needed, max } => SubmitError::TooLong {
+                        len: needed,
+                        most: u64::from(max),
+                    },
+                    WriteError::Fault(fault) => {
+                        self.fault = Some(fault.into());
+                        SubmitError::Fault(fault.into())
+                    }
+                    _ => SubmitError::Fault(Fault::Closed),
+                })
+            }
+        }
+    }
+
+    /// Asks for sub-channels: the host offers them after [`Event::Answered`] says success.
+    ///
+    /// # Errors
+    /// When there are not so many, or it cannot be asked now.
+    pub fn create_sub_channels(&mut self, count: u16) -> Result<Signal, SubmitError> {
+        let (_, properties) = self.negotiation.ready().ok_or(SubmitError::NotReady)?;
+        if count > properties.max_sub_channels {
+            return Err(SubmitError::TooLong {
+                len: u64::from(count),
+                most: u64::from(properties.max_sub_channels),
+            });
+        }
+        self.ask(GuestMessage::CreateSubChannels(count))
+    }
+
+    /// Resets a bus: the host ends what hangs there, and answers it.
+    ///
+    /// # Errors
+    /// When it cannot be asked now.
+    pub fn reset_bus(&mut self, path: u8) -> Result<Signal, SubmitError> {
+        self.negotiation.ready().ok_or(SubmitError::NotReady)?;
+        self.ask(GuestMessage::ResetBus { path })
+    }
+
+    fn ask(&mut self, message: GuestMessage) -> Result<Signal, SubmitError> {
+        self.check()?;
+        if !self.negotiation.ask(message) {
+            return Err(SubmitError::Busy);
+        }
+        Ok(self.send_control()?)
+    }
+
+    /// Gives the channel up, when its offer was rescinded, its device failed, or a [`Fault`] came: names each command that is
+    /// under way, once, until there is none.
+    ///
+    /// Such a command failed, and its buffer must not be used for anything else yet: the host may still write to it, until
+    /// the channel is closed and the host has let go of its memory.
+    pub fn abort(&mut self) -> Option<RequestId> {
+        self.fault.get_or_insert(Fault::Closed);
+        self.tickets.end_any()
+    }
+}
+
+/// What a host tells unasked.
+const fn notice(message: &HostMessage) -> Option<Event> {
+    match message {
+        HostMessage::CompleteIo(_) => None,
+        HostMessage::EnumerateBus => Some(Event::EnumerateBus),
+        HostMessage::RemoveDevice => Some(Event::RemoveDevice),
+        HostMessage::FcHbaData(names) => Some(Event::FcHbaData(*names)),
+        HostMessage::EventNotification(event) => Some(Event::Notification(*event)),
+    }
+}
+
+fn write<M: RingMem>(
+    ring: &mut RingPair<M>,
+    transaction_id: u64,
+    descriptor: Descriptor<'_>,
+    message: &GuestMessage,
+    form: PacketForm,
+) -> Result<Signal, WriteError> {
+    ring.outgoing.write(&Outgoing {
+        transaction_id,
+        request_completion: true,
+        descriptor,
+        payload: &[message.encode(form).as_bytes()],
+    })
+}
+
+fn srb(
+    at: LunAddress,
+    cdb: &Cdb,
+    direction: DataDirection,
+    flags: SrbFlags,
+    len: u32,
+    form: PacketForm,
+) -> ScsiRequest {
+    let mut cdb_or_sense = [0; 20];
+    let mut cdb_length = 0_u8;
+    for (to, from) in cdb_or_sense.iter_mut().zip(cdb.as_bytes()) {
+        *to = *from;
+        cdb_length = cdb_length.saturating_add(1);
+    }
+    let flags =
+        flags | SrbFlags::QUEUE_ACTION_ENABLE | SrbFlags::DISABLE_SYNCH_TRANSFER | SrbFlags::NO_QUEUE_FREEZE;
+    ScsiRequest {
+        length: U16::new(u16::try_from(form.body_len()).unwrap_or(u16::MAX)),
+        path: at.path,
+        target: at.target,
+        lun: at.lun,
+        cdb_length,
+        sense_length: u8::try_from(form.sense_len()).unwrap_or(u8::MAX),
+        direction,
+        transfer_length: U32::new(len),
+        cdb_or_sense,
+        // No tag.
+        queue_tag: 0xff,
+        queue_action: QueueAction::SIMPLE,
+        flags: U32::new(flags.bits()),
+        timeout: U32::new(60),
+        ..Default::default()
+    }
+}
