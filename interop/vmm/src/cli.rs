@@ -55,9 +55,10 @@ pub(crate) struct Arguments {
 
     /// A disk: a raw image or a block device; may be given several times
     ///
-    /// `ro` lets the guest only read it, `lun=N` chooses its LUN (0 to 254, else the lowest free), `bs=4096` gives it blocks of that size
+    /// `ro` lets the guest only read it, `lun=N` chooses its LUN (0 to 254, else the lowest free), `controller=N` its SCSI
+    /// controller (0 to 3, else 0), `bs=4096` gives it blocks of that size
     /// instead of 512.
-    #[arg(long = "disk", value_name = "PATH[,ro][,lun=N][,bs=4096]", value_parser = disk)]
+    #[arg(long = "disk", value_name = "PATH[,ro][,lun=N][,controller=N][,bs=4096]", value_parser = disk)]
     disks: Vec<DiskConfig>,
 
     /// What the network card is plugged into: user, tap:NAME or none
@@ -145,6 +146,7 @@ fn disk(text: &str) -> Result<DiskConfig, String> {
     let mut disk = DiskConfig {
         path: PathBuf::new(),
         read_only: false,
+        controller: 0,
         lun: None,
         block_size: BlockSize::B512,
     };
@@ -155,6 +157,10 @@ fn disk(text: &str) -> Result<DiskConfig, String> {
             Some(("lun", number)) => match number.parse() {
                 Ok(lun @ 0..=254) => disk.lun = Some(lun),
                 _ => return Err(format!("lun={number}: a LUN is a number from 0 to 254")),
+            },
+            Some(("controller", number)) => match number.parse() {
+                Ok(controller @ 0..=3) => disk.controller = controller,
+                _ => return Err(format!("controller={number}: there are controllers 0 to 3")),
             },
             Some(("bs", "512")) => disk.block_size = BlockSize::B512,
             Some(("bs", "4096")) => disk.block_size = BlockSize::B4096,
@@ -185,18 +191,20 @@ mod tests {
         let plain = DiskConfig {
             path: "a.img".into(),
             read_only: false,
+            controller: 0,
             lun: None,
             block_size: BlockSize::B512,
         };
         assert_eq!(disk("a.img").unwrap(), plain);
         let all = DiskConfig {
             read_only: true,
+            controller: 1,
             lun: Some(5),
             block_size: BlockSize::B4096,
             ..plain.clone()
         };
-        assert_eq!(disk("a.img,ro,lun=5,bs=4096").unwrap(), all);
-        assert_eq!(disk("a.img,bs=4096,lun=5,ro").unwrap(), all);
+        assert_eq!(disk("a.img,ro,controller=1,lun=5,bs=4096").unwrap(), all);
+        assert_eq!(disk("a.img,bs=4096,lun=5,controller=1,ro").unwrap(), all);
         assert_eq!(disk("a,b.img,ro").unwrap().path, PathBuf::from("a,b.img"));
     }
 
@@ -217,7 +225,7 @@ mod tests {
 
     #[test]
     fn options_that_are_none_are_told() {
-        for text in ["", ",ro", "a,lun=255", "a,lun=x", "a,bs=1024"] {
+        for text in ["", ",ro", "a,lun=255", "a,lun=x", "a,controller=4", "a,bs=1024"] {
             assert!(disk(text).is_err(), "{text}");
         }
     }

@@ -10,14 +10,15 @@ use vmbus_proto::host::OfferParams;
 use vmbus_proto::ringbuf::{PacketType, RingPair};
 use vmbus_proto::wire::{Guid, interface};
 
-/// The controller's name on the bus. It stays the same from boot to boot.
-const INSTANCE: Guid = Guid::new(0x7363_7369, 0x766d, 0x4275, 0x8000_7669_6d6d_0001);
+/// The first controller's name on the bus; each further one's ends in a number that is one more. It stays the same from boot to boot.
+const INSTANCE: (u32, u16, u16, u64) = (0x7363_7369, 0x766d, 0x4275, 0x8000_7669_6d6d_0100);
 /// Packets that are served before the thread looks whether it is to end.
 const BUDGET: usize = 64;
 
 /// A SCSI controller.
 #[derive(Debug)]
 pub struct Controller {
+    instance: Guid,
     luns: Vec<Lun<Image>>,
     config: Config,
     /// What the primary channel agreed on, and sub-channels speak.
@@ -25,8 +26,9 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// A controller of these disks with a channel for each of `cpus` processors.
-    pub fn new(images: Vec<Image>, cpus: u8) -> Self {
+    /// The controller with this number, of these disks, with a channel for each of `cpus` processors.
+    pub fn new(number: u8, images: Vec<Image>, cpus: u8) -> Self {
+        let (first, second, third, last) = INSTANCE;
         let luns = images
             .into_iter()
             .map(|image| Lun::new(image.lun(), image))
@@ -36,6 +38,7 @@ impl Controller {
             ..Config::default()
         };
         Self {
+            instance: Guid::new(first, second, third, last | u64::from(number)),
             luns,
             config,
             version: Mutex::default(),
@@ -49,7 +52,7 @@ impl Device for Controller {
     }
 
     fn offer(&self) -> OfferParams {
-        OfferParams::new(interface::SCSI, INSTANCE)
+        OfferParams::new(interface::SCSI, self.instance)
     }
 
     fn serve(&self, rings: RingPair<Ring>, port: &Arc<Port>) -> Vec<(&'static str, u64)> {

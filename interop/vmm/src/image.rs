@@ -22,6 +22,8 @@ pub struct DiskConfig {
     pub path: PathBuf,
     /// The guest may not write it.
     pub read_only: bool,
+    /// The SCSI controller that it hangs on.
+    pub controller: u8,
     /// Its LUN; the lowest free one where it is `None`.
     pub lun: Option<u8>,
     /// Bytes of a block.
@@ -34,6 +36,7 @@ pub struct Image {
     file: File,
     path: PathBuf,
     geometry: Geometry,
+    controller: u8,
     lun: u8,
 }
 
@@ -97,8 +100,14 @@ impl Image {
             file,
             path,
             geometry,
+            controller: config.controller,
             lun,
         })
+    }
+
+    /// The controller that it hangs on.
+    pub fn controller(&self) -> u8 {
+        self.controller
     }
 
     /// Its LUN.
@@ -161,13 +170,13 @@ impl BlockBackend for Image {
     fn identity(&self) -> Identity {
         let mut naa = [0; 16];
         let mut hasher = DefaultHasher::new();
-        (&self.path, self.lun).hash(&mut hasher);
+        (&self.path, self.controller, self.lun).hash(&mut hasher);
         let name = NAA_MICROSOFT
             .into_iter()
             .chain(hasher.finish().to_be_bytes())
-            .chain([0, 0, 0, self.lun]);
+            .chain([0, 0, self.controller, self.lun]);
         naa.iter_mut().zip(name).for_each(|(to, from)| *to = from);
-        let serial = Serial::new(&format!("vmm-disk-{}", self.lun)).unwrap_or_default();
+        let serial = Serial::new(&format!("vmm-disk-{}-{}", self.controller, self.lun)).unwrap_or_default();
         Identity {
             serial,
             naa: Some(naa),
@@ -196,22 +205,24 @@ impl BlockBackend for Image {
     }
 }
 
-/// The LUN of each disk: what was asked for, else the lowest that is free.
+/// The LUN of each disk: what was asked for, else the lowest that is free on its controller.
 ///
 /// # Errors
 /// Two disks ask for the same LUN, or there are more disks than LUNs.
 pub fn assign_luns(disks: &[DiskConfig]) -> Result<Vec<u8>> {
     let mut taken = BTreeSet::new();
     for disk in disks {
-        if let Some(lun) = disk.lun.filter(|lun| !taken.insert(*lun)) {
+        if let Some(lun) = disk.lun.filter(|lun| !taken.insert((disk.controller, *lun))) {
             return Err(Error::LunTaken {
                 lun,
                 path: disk.path.clone(),
             });
         }
     }
-    let mut free = (0..=u8::MAX).filter(|lun| !taken.contains(lun));
-    let mut assign = |disk: &DiskConfig| disk.lun.or_else(|| free.next());
+    let mut assign = |disk: &DiskConfig| {
+        disk.lun
+            .or_else(|| (0..=u8::MAX).find(|&lun| taken.insert((disk.controller, lun))))
+    };
     disks
         .iter()
         .map(|disk| {
@@ -244,6 +255,7 @@ mod tests {
         DiskConfig {
             path: path.to_owned(),
             read_only: false,
+            controller: 0,
             lun: None,
             block_size: BlockSize::B512,
         }

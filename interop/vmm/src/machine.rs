@@ -3,7 +3,7 @@
 use crate::boot::{self, Boot};
 use crate::disk::Controller;
 use crate::error::{Error, Result, host, kvm};
-use crate::image::{self, DiskConfig};
+use crate::image::{self, DiskConfig, Image};
 use crate::memory::{self, Ram};
 use crate::net::{Card, NetConfig, Network};
 use crate::ports::Ports;
@@ -18,6 +18,7 @@ use hvcall::host::{CallRegisters, Request, decode};
 use hvcall::{HvStatus, HypercallResult};
 use kvm_bindings::{KVM_CAP_HYPERV_EVENTFD, KVM_CAP_HYPERV_SYNIC2, KVM_CAP_HYPERV_VP_INDEX, kvm_pit_config};
 use kvm_ioctls::Kvm;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::raw::{c_int, c_void};
@@ -175,8 +176,8 @@ impl Machine {
         let ports = Ports::new(Arc::clone(&serial));
         let synic = Arc::new(Synic::new(&vm, ram, config.cpus)?);
         let mut devices: Vec<Arc<dyn Device>> = Vec::new();
-        if !images.is_empty() {
-            devices.push(Arc::new(Controller::new(images, config.cpus)));
+        for (number, images) in by_controller(images) {
+            devices.push(Arc::new(Controller::new(number, images, config.cpus)));
         }
         devices.extend(card.map(|card| Arc::new(card) as Arc<dyn Device>));
         let bus = Arc::new(VmBus::new(
@@ -248,6 +249,14 @@ impl Machine {
         };
         Ok((ending, stats))
     }
+}
+
+fn by_controller(images: Vec<Image>) -> BTreeMap<u8, Vec<Image>> {
+    let mut controllers: BTreeMap<u8, Vec<Image>> = BTreeMap::new();
+    for image in images {
+        controllers.entry(image.controller()).or_default().push(image);
+    }
+    controllers
 }
 
 fn open_trace(path: &Path) -> Result<Arc<Tracer>> {

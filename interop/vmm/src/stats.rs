@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 pub struct Stats {
     /// How the machine ended.
     pub ending: Option<String>,
+    /// The VMBus version that the guest asked for first, which is the highest that it knows.
+    pub first_version_asked: Option<String>,
     /// The VMBus version that the guest and this host agreed on last.
     pub vmbus_version: Option<String>,
     /// Every channel that was open, in the order in which they were closed.
     pub channels: Vec<ChannelStats>,
     /// What the guest did wrong, by kind.
-    pub breaches: BTreeMap<String, u64>,
+    pub faults: BTreeMap<String, u64>,
 }
 
 /// What was counted on a channel between its opening and its closing.

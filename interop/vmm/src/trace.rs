@@ -150,12 +150,11 @@ impl<R: RingMem> TracedRing<R> {
             if at == to || at >= len {
                 return;
             }
-            let head = self.ring.read_word(at).to_le_bytes();
-            let [kind0, kind1, offset0, offset1, len0, len1, ..] = head;
+            let [head, transaction] = self.ring.read_head(at);
+            let [kind0, kind1, offset0, offset1, len0, len1, ..] = head.to_le_bytes();
             let kind = PacketType(u16::from_le_bytes([kind0, kind1]));
             let offset = u32::from(u16::from_le_bytes([offset0, offset1])) * 8;
             let end = u32::from(u16::from_le_bytes([len0, len1])) * 8;
-            let transaction = self.ring.read_word((at + 8) % len);
             let payload_len = end.saturating_sub(offset);
             let mut payload = vec![0; DECODED.min(payload_len as usize)];
             self.ring.read((at + offset % len) % len, &mut payload);
@@ -217,11 +216,15 @@ impl<R: RingMem> RingMem for TracedRing<R> {
         self.ring.write(offset, src);
     }
 
-    fn read_word(&self, offset: u32) -> u64 {
-        self.ring.read_word(offset)
+    fn read_head(&self, offset: u32) -> [u64; 2] {
+        self.ring.read_head(offset)
     }
 
     fn write_word(&self, offset: u32, value: u64) {
         self.ring.write_word(offset, value);
+    }
+
+    fn write_frame(&self, start: u32, head: [u64; 2], end: u32, trailer: u64) {
+        self.ring.write_frame(start, head, end, trailer);
     }
 }

@@ -26,7 +26,7 @@ use vmbus_proto::host::{
     OfferParams, OpenedChannel, RingPages, Vmm,
 };
 use vmbus_proto::ringbuf::{Halves, PacketType, RingPair};
-use vmbus_proto::wire::{GpadlId, Status};
+use vmbus_proto::wire::{GpadlId, GuestMessage, Status};
 use vmm_sys_util::eventfd::EventFd;
 
 /// Page numbers that a guest's GPADLs take in all: 256 MiB, of which Linux's netvsc lends 17.
@@ -215,6 +215,10 @@ impl VmBus {
         if let Some(tracer) = &self.tracer {
             tracer.guest_message(payload);
         }
+        if let Ok(GuestMessage::InitiateContact(contact)) = GuestMessage::decode(payload) {
+            let asked = || contact.request.version.dotted().to_string();
+            self.stats_mut().first_version_asked.get_or_insert_with(asked);
+        }
         let result = self.state().bus.post(connection, message_type, payload);
         wake(self.synic.slot_free());
         match result {
@@ -249,7 +253,7 @@ impl VmBus {
     /// What was counted until now.
     pub fn stats(&self) -> Stats {
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        stats.breaches = self.breaches.counts().clone();
+        stats.faults = self.breaches.counts().clone();
         stats
     }
 
