@@ -4,8 +4,8 @@ use smoltcp::iface::{Interface, PollIngressSingleResult, PollResult};
 use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{
-    ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, IpCidr, Ipv4Address, Ipv4Cidr,
-    Ipv4Packet,
+    ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, IpCidr, IpProtocol, Ipv4Address,
+    Ipv4Cidr, Ipv4Packet, TcpPacket,
 };
 use thiserror::Error;
 
@@ -167,6 +167,10 @@ impl Gateway {
             self.ignored += 1;
             return Ok(());
         }
+        if is_syn(frame) {
+            // A slot whose connection ended with a frame just before this one listens again only after a poll.
+            self.poll(now);
+        }
         let mut port = Port {
             incoming: Some(frame),
             outgoing: &mut self.outgoing,
@@ -278,6 +282,17 @@ impl Gateway {
     fn is_station(&self, address: Ipv4Address) -> bool {
         self.subnet.is_host(address) && address != self.subnet.address
     }
+}
+
+/// Whether a frame asks for a TCP connection.
+fn is_syn(frame: &[u8]) -> bool {
+    let ip = EthernetFrame::new_checked(frame)
+        .ok()
+        .and_then(|ethernet| Ipv4Packet::new_checked(ethernet.payload()).ok());
+    let Some(ip) = ip.filter(|ip| ip.next_header() == IpProtocol::Tcp) else {
+        return false;
+    };
+    TcpPacket::new_checked(ip.payload()).is_ok_and(|tcp| tcp.syn() && !tcp.ack())
 }
 
 fn capabilities(config: &Config) -> DeviceCapabilities {

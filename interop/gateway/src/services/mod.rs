@@ -23,7 +23,7 @@
 //! # down: the same hash from the bytes and from the hash service
 //! echo 16777216 42 | nc 10.0.2.2 19 | sha256sum
 //! echo 16777216 42 | nc 10.0.2.2 20
-//! # there and back
+//! # there and back: not more than the gateway's buffer (1 MiB), because nc does not read while it writes
 //! nc 10.0.2.2 7 <file | cmp - file
 //! ```
 //!
@@ -31,7 +31,8 @@
 //! service; what it gets from the source it compares with a [`Pattern`] of its own.
 //!
 //! To a request line that is none the source answers with a reset, so that no client takes an error text for data;
-//! the hash service answers with a line that begins with [`ERROR_PREFIX`].
+//! the hash service answers with a line that begins with [`ERROR_PREFIX`]. busybox `nc` ends with status 0 even after a
+//! reset, so that a script should look at what it got and not at the status.
 
 mod pattern;
 
@@ -54,6 +55,9 @@ pub const HASH_PORT: u16 = 20;
 pub const MAX_REQUEST: usize = 64;
 /// The longest answer line in bytes, its line feed included: a [`Summary`] of 20 digits, or an error.
 pub const MAX_ANSWER: usize = 20 + 1 + 64 + 1;
+/// The most bytes that the hash service hashes: 64 GiB, which take minutes. The source has no such limit, because its
+/// client sets the pace.
+pub const MAX_HASHED: u64 = 1 << 36;
 /// How the hash service's line begins when the request was none.
 pub const ERROR_PREFIX: &str = "error: ";
 
@@ -128,6 +132,9 @@ pub enum RequestError {
     /// More follows after the seed.
     #[error("more than LEN SEED")]
     Trailing,
+    /// More than [`MAX_HASHED`] bytes are to be hashed.
+    #[error("more than {MAX_HASHED} bytes to hash")]
+    TooMuch,
 }
 
 /// The line with which the sink and the hash service answer: the count of bytes in decimal, a blank, and their

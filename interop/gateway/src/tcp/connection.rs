@@ -6,7 +6,9 @@ use sha2::{Digest, Sha256};
 use smoltcp::socket::tcp;
 
 use super::Kind;
-use crate::services::{ERROR_PREFIX, MAX_ANSWER, MAX_REQUEST, Pattern, Request, RequestError, Summary};
+use crate::services::{
+    ERROR_PREFIX, MAX_ANSWER, MAX_HASHED, MAX_REQUEST, Pattern, Request, RequestError, Summary,
+};
 
 /// Bytes of a buffer that holds only a line.
 pub(super) const SMALL_BUFFER: usize = 4096;
@@ -41,10 +43,14 @@ enum Phase {
         hasher: Sha256,
         request: Request,
     },
-    /// Everything is in the transmit buffer, the FIN behind it.
-    Finished,
-    /// The connection was reset for its request.
-    Refused,
+    /// Everything is said; the FIN waits until the client has acknowledged it all.
+    ///
+    /// smoltcp would send the FIN right behind the data. But in LAST-ACK it takes no window update that acknowledges
+    /// nothing (0.13 and 0.14): when the client has closed first and then lets its window fill, the rest of the data
+    /// would come at the pace of window probes, one a second.
+    Finishing,
+    /// The FIN is on its way, or a reset.
+    Over,
 }
 
 /// What serving a connection brought.
@@ -78,7 +84,7 @@ impl Connection {
             Phase::Echo => {
                 served.progress = echo(socket, scratch);
                 if at_end(socket) {
-                    self.finish(socket);
+                    self.phase = Phase::Finishing;
                     served.progress = true;
                 }
             }
@@ -116,7 +122,7 @@ impl Connection {
                 let discarded = discard(socket);
                 served.progress = send_pattern(socket, pattern, remaining) || discarded;
                 if *remaining == 0 {
-                    self.finish(socket);
+                    self.phase = Phase::Finishing;
                     served.progress = true;
                 }
             }
@@ -137,14 +143,24 @@ impl Connection {
                     served.more = true;
                 }
             }
-            Phase::Finished => served.progress = discard(socket),
-            Phase::Refused => {}
+            Phase::Finishing => {
+                served.progress = discard(socket);
+                if socket.send_queue() == 0 {
+                    socket.close();
+                    self.phase = Phase::Over;
+                    served.progress = true;
+                }
+            }
+            Phase::Over => {}
         }
         served
     }
 
     fn begin(&mut self, request: Result<Request, RequestError>, socket: &mut tcp::Socket<'_>) {
         match (request, self.kind) {
+            (Ok(request), Kind::Hash) if request.len > MAX_HASHED => {
+                self.answer(socket, &format_args!("{ERROR_PREFIX}{}", RequestError::TooMuch));
+            }
             (Ok(request), Kind::Hash) => {
                 self.phase = Phase::Hash {
                     pattern: Pattern::new(request.seed),
@@ -161,7 +177,7 @@ impl Connection {
             (Err(error), Kind::Hash) => self.answer(socket, &format_args!("{ERROR_PREFIX}{error}")),
             (Err(_), _) => {
                 socket.abort();
-                self.phase = Phase::Refused;
+                self.phase = Phase::Over;
             }
         }
     }
@@ -170,12 +186,7 @@ impl Connection {
     fn answer(&mut self, socket: &mut tcp::Socket<'_>, answer: &dyn Display) {
         // It fails only when the connection has just ended, and then nobody waits for the line.
         let _ = socket.send_slice(format!("{answer}\n").as_bytes());
-        self.finish(socket);
-    }
-
-    fn finish(&mut self, socket: &mut tcp::Socket<'_>) {
-        socket.close();
-        self.phase = Phase::Finished;
+        self.phase = Phase::Finishing;
     }
 }
 

@@ -15,8 +15,10 @@ use connection::{Connection, SMALL_BUFFER};
 const HALF_OPEN_TIME: Duration = Duration::from_secs(10);
 /// The same while the service has no slot left for others, as in a flood of SYNs.
 const HALF_OPEN_TIME_PRESSED: Duration = Duration::from_secs(1);
-/// How long a client that has got everything may leave its side open.
+/// How long a client that has got everything may leave its side open, or our FIN without an acknowledgement.
 const LINGER_TIME: Duration = Duration::from_secs(60);
+/// How long a connection that we closed first is remembered, as in the stack.
+const TIME_WAIT_TIME: Duration = Duration::from_secs(10);
 /// How long a reset may wait for the answer to an ARP request.
 const RESET_TIME: Duration = Duration::from_secs(3);
 /// A client that sends nothing for so long, not even an acknowledgement, is gone. There are no keep-alives: the stack
@@ -96,7 +98,7 @@ enum Stage {
         since: Instant,
     },
     Open(Connection),
-    /// Everything is said; the client has not sent its FIN.
+    /// Everything is said and acknowledged, and our FIN is sent; the client's FIN or its acknowledgement is missing.
     Lingering {
         since: Instant,
     },
@@ -191,25 +193,31 @@ impl Services {
         round
     }
 
-    /// Lets the slots listen again whose connection is over. To be called when the stack has sent all it had, the last
-    /// acknowledgement or reset of those connections included.
+    /// Lets the slots listen again whose connection is over. To be called when the stack has sent all it had.
     ///
-    /// That cuts TIME-WAIT short. It guards against segments that were held up in a network, and this one is a wire in
-    /// memory; a slot held for it would cap the connections per second instead.
+    /// A slot is held for its last words: in TIME-WAIT for a repeated FIN of the client, and after a reset until that is
+    /// out. The oldest such slot is taken all the same when its service has no other for the next client, so that the
+    /// connections that are over never keep one out.
     pub(crate) fn recycle(&mut self, now: Instant) {
-        let pressed = self.pressed();
         for slot in &mut self.slots {
-            let Stage::Over { since } = slot.stage else {
-                continue;
-            };
-            let socket = self.sockets.get_mut::<tcp::Socket<'_>>(slot.handle);
-            // A closed socket knows its client until the reset is out, which may first have to ask for its address.
-            let reset_waits = socket.state() == tcp::State::Closed && socket.remote_endpoint().is_some();
-            if reset_waits && now < since + RESET_TIME && !pressed.contains(&slot.kind) {
-                continue;
+            if let Stage::Over { since } = slot.stage {
+                let socket = self.sockets.get_mut::<tcp::Socket<'_>>(slot.handle);
+                if last_words_until(socket, since).is_none_or(|until| until <= now) {
+                    slot.listen(socket);
+                }
             }
-            if socket.listen(slot.endpoint).is_ok() {
-                slot.stage = Stage::Listening;
+        }
+        for kind in self.pressed() {
+            let over = self
+                .slots
+                .iter_mut()
+                .filter(|slot| slot.kind == kind)
+                .filter_map(|slot| match slot.stage {
+                    Stage::Over { since } => Some((since, slot)),
+                    _ => None,
+                });
+            if let Some((_, slot)) = over.min_by_key(|(since, _)| *since) {
+                slot.listen(self.sockets.get_mut(slot.handle));
             }
         }
     }
@@ -226,6 +234,12 @@ impl Services {
 }
 
 impl Slot {
+    fn listen(&mut self, socket: &mut tcp::Socket<'_>) {
+        if socket.listen(self.endpoint).is_ok() {
+            self.stage = Stage::Listening;
+        }
+    }
+
     fn run(
         &mut self,
         socket: &mut tcp::Socket<'_>,
@@ -247,7 +261,11 @@ impl Slot {
                 round.progress |= connection::discard(socket);
                 Some(*since + LINGER_TIME)
             }
-            Stage::Over { since } => Some(*since + RESET_TIME),
+            Stage::Over { since } => {
+                let until = last_words_until(socket, *since);
+                round.deadline = round.deadline.into_iter().chain(until).min();
+                None
+            }
             Stage::Listening => None,
         };
         match deadline {
@@ -284,13 +302,17 @@ impl Slot {
             (State::Closed, stage) => {
                 match stage {
                     // The client had closed first, and our FIN is acknowledged.
-                    Stage::Open(_) if self.last == State::LastAck => statistics.closed += 1,
+                    Stage::Open(_) | Stage::Lingering { .. } if self.last == State::LastAck => {
+                        statistics.closed += 1;
+                    }
                     Stage::Open(_) | Stage::Lingering { .. } => statistics.aborted += 1,
                     _ => statistics.half_open += 1,
                 }
                 Stage::Over { since: now }
             }
-            (State::FinWait2, Stage::Open(_)) => Stage::Lingering { since: now },
+            (State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck, Stage::Open(_)) => {
+                Stage::Lingering { since: now }
+            }
             (_, Stage::Open(_) | Stage::Lingering { .. }) => return,
             _ => {
                 statistics.accepted += 1;
@@ -300,5 +322,15 @@ impl Slot {
         };
         self.stage = next;
         round.progress = true;
+    }
+}
+
+/// How long a slot whose connection is over is still held; `None` when it has nothing to wait for.
+fn last_words_until(socket: &tcp::Socket<'_>, since: Instant) -> Option<Instant> {
+    match socket.state() {
+        tcp::State::TimeWait => Some(since + TIME_WAIT_TIME),
+        // A closed socket knows its client until the reset is out, which may first have to ask for its address.
+        tcp::State::Closed => socket.remote_endpoint().map(|_| since + RESET_TIME),
+        _ => None,
     }
 }

@@ -200,8 +200,8 @@ fn carry(wire: &Wire, chance: &mut Chance, flight: &mut Flight, now: Instant, mu
     if chance.below(1000) < wire.lost {
         return;
     }
-    if chance.below(1000) < wire.bent {
-        // Behind the Ethernet header, which has a check of its own on a wire.
+    // ARP has no checksum: the frame check sequence of a real wire protects it, as it does the Ethernet header.
+    if chance.below(1000) < wire.bent && frame[12..14] == [8, 0] {
         let bit = 14 * 8 + chance.below((frame.len() as u64 - 14) * 8);
         frame[(bit / 8) as usize] ^= 1 << (bit % 8);
     }
@@ -310,7 +310,8 @@ impl Talk {
         let all_said = self.said == self.say.len();
         // `may_recv` is false from the peer's FIN on.
         let peer_done = connected && !socket.may_recv();
-        if (connected && self.eager && all_said) || peer_done {
+        // As in the gateway, the FIN goes alone: smoltcp does not repeat it reliably behind data.
+        if ((connected && self.eager && all_said) || peer_done) && socket.send_queue() == 0 {
             socket.close();
         }
         let before = std::mem::replace(&mut self.last, socket.state());

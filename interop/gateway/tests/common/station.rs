@@ -148,7 +148,7 @@ impl<L: Link> Station<L> {
                     .unwrap();
             }
             let connected = socket.state() != tcp::State::SynSent;
-            if connected && rest.is_empty() {
+            if connected && rest.is_empty() && socket.send_queue() == 0 {
                 socket.close();
             }
             (connected && !socket.may_recv()).then_some(())
