@@ -47,17 +47,16 @@ pub trait RingMem {
         words.map(u64::from_le_bytes)
     }
 
-    /// Writes a little-endian word at an `offset` that is a multiple of 8.
+    /// Writes two little-endian words at an `offset` that is a multiple of 8: what starts a packet.
+    #[inline]
+    fn write_head(&self, offset: u32, words: [u64; 2]) {
+        self.write(offset, words.map(u64::to_le_bytes).as_flattened());
+    }
+
+    /// Writes a little-endian word at an `offset` that is a multiple of 8: what ends a packet.
     #[inline]
     fn write_word(&self, offset: u32, value: u64) {
         self.write(offset, &value.to_le_bytes());
-    }
-
-    /// Writes what frames a packet, in little-endian words: two at `start` and one at `end`, both multiples of 8.
-    #[inline]
-    fn write_frame(&self, start: u32, head: [u64; 2], end: u32, trailer: u64) {
-        self.write(start, head.map(u64::to_le_bytes).as_flattened());
-        self.write_word(end, trailer);
     }
 }
 
@@ -99,8 +98,8 @@ impl<M: RingMem + ?Sized> RingMem for &M {
         (**self).write_word(offset, value);
     }
     #[inline]
-    fn write_frame(&self, start: u32, head: [u64; 2], end: u32, trailer: u64) {
-        (**self).write_frame(start, head, end, trailer);
+    fn write_head(&self, offset: u32, words: [u64; 2]) {
+        (**self).write_head(offset, words);
     }
 }
 

@@ -180,7 +180,7 @@ impl<M: RingMem> Producer<M> {
         Ok(())
     }
 
-    /// Writes a packet where the next one goes, but for its descriptor's extension and its payload.
+    /// Starts a packet where the next one goes: checks that it fits, and writes its first 16 bytes.
     #[inline]
     fn start(
         &mut self,
@@ -201,12 +201,11 @@ impl<M: RingMem> Producer<M> {
             PacketFlags::empty()
         };
         let head = layout.head(packet.descriptor.kind(), flags).0;
-        let end = at.wrapping_add(layout.end);
-        self.mem
-            .write_frame(at, [head, packet.transaction_id], end, u64::from(at) << 32);
+        self.mem.write_head(at, [head, packet.transaction_id]);
         // The last word of payload first gets its padding, then the payload's last bytes over it.
         if !layout.payload_len.is_multiple_of(8) {
-            self.mem.write_word(end.wrapping_sub(8), 0);
+            self.mem
+                .write_word(at.wrapping_add(layout.end).wrapping_sub(8), 0);
         }
         Ok(layout)
     }
@@ -251,9 +250,12 @@ impl<M: RingMem> Producer<M> {
         at.wrapping_add(u32::try_from(bytes.len()).unwrap_or(0))
     }
 
-    /// Counts a packet that was [started](Self::start) and whose payload is there.
+    /// Ends a packet that was [started](Self::start) and whose payload is there.
     #[inline]
     fn finish(&mut self, layout: Layout) {
+        let at = self.ends.next();
+        self.mem
+            .write_word(at.wrapping_add(layout.end), u64::from(at) << 32);
         let needed = layout.needed();
         self.ends.take(needed);
 

@@ -29,7 +29,7 @@ enum Access {
     Write(u32, Vec<u8>),
     ReadHead(u32),
     WriteWord(u32, u64),
-    WriteFrame(u32, [u64; 2], u32, u64),
+    WriteHead(u32, [u64; 2]),
 }
 
 fn access() -> impl Strategy<Value = Access> {
@@ -51,13 +51,7 @@ fn access() -> impl Strategy<Value = Access> {
         prop_oneof![offset.clone(), aligned.clone()].prop_map(Access::ReadHead),
         (prop_oneof![offset.clone(), aligned.clone()], any::<u64>())
             .prop_map(|(at, word)| Access::WriteWord(at, word)),
-        (
-            prop_oneof![offset, aligned.clone()],
-            any::<[u64; 2]>(),
-            aligned,
-            any::<u64>()
-        )
-            .prop_map(|(at, head, end, trailer)| Access::WriteFrame(at, head, end, trailer)),
+        (prop_oneof![offset, aligned], any::<[u64; 2]>()).prop_map(|(at, head)| Access::WriteHead(at, head)),
     ]
 }
 
@@ -92,10 +86,9 @@ fn behaves_like_bytes(mem: &impl RingMem, accesses: &[Access]) {
                 mem.write_word(*at, *word);
                 put(&mut bytes, *at, &word.to_le_bytes());
             }
-            Access::WriteFrame(start, head, end, trailer) => {
-                mem.write_frame(*start, *head, *end, *trailer);
-                put(&mut bytes, *start, head.map(u64::to_le_bytes).as_flattened());
-                put(&mut bytes, *end, &trailer.to_le_bytes());
+            Access::WriteHead(at, head) => {
+                mem.write_head(*at, *head);
+                put(&mut bytes, *at, head.map(u64::to_le_bytes).as_flattened());
             }
         }
     }
@@ -112,9 +105,14 @@ proptest! {
     }
 
     #[test]
-    fn page_list(accesses in prop::collection::vec(access(), 1..20)) {
+    fn page_list(
+        accesses in prop::collection::vec(access(), 1..20),
+        order in Just([1usize, 2, 3]).prop_shuffle(),
+    ) {
         let pages = Pages::new(4);
-        behaves_like_bytes(&pages.page_list(), &accesses);
+        let list: Vec<_> = [0].into_iter().chain(order).map(|page| PagePtr::new(pages.page(page))).collect();
+        // SAFETY: the pages outlive the ring.
+        behaves_like_bytes(&unsafe { PageListRing::new(list) }.unwrap(), &accesses);
     }
 
     #[test]
@@ -135,10 +133,12 @@ proptest! {
         len in 0..9000usize,
         offset in 0..10_000usize,
         src in prop::collection::vec(any::<u8>(), 0..5000),
+        order in Just([0usize, 1, 2, 3]).prop_shuffle(),
     ) {
         let pages = Pages::new(4);
+        let list = order.map(|page| PagePtr::new(pages.page(page))).to_vec();
         // SAFETY: the pages outlive the region.
-        let region = unsafe { PageList::new(pages.scattered(), start, len) }.unwrap();
+        let region = unsafe { PageList::new(&list, start, len) }.unwrap();
         let array = ArrayRegion::<1250>::new();
         prop_assert_eq!(region.len(), len);
         let written = region.write(offset, &src);
@@ -153,7 +153,7 @@ proptest! {
             // The same bytes by way of the pages.
             for (i, byte) in src.iter().enumerate() {
                 let at = start + offset + i;
-                let page = pages.scattered()[at / 4096].get();
+                let page = list[at / 4096].get();
                 // SAFETY: within the page.
                 prop_assert_eq!(unsafe { page.add(at % 4096).read() }, *byte);
             }
@@ -180,8 +180,7 @@ fn takes_absurd_accesses(mem: &impl RingMem) {
         mem.write(offset, &large);
         mem.read(offset, &mut large);
         mem.write_word(offset, 1);
-        mem.write_frame(offset, [1, 2], offset / 2, 3);
-        mem.write_frame(offset / 2, [1, 2], offset, 3);
+        mem.write_head(offset, [1, 2]);
         let _ = mem.read_head(offset);
     }
 }

@@ -177,32 +177,20 @@ impl RingMem for ContiguousRing {
     }
 
     #[inline]
+    fn write_head(&self, offset: u32, words: [u64; 2]) {
+        match self.whole(offset, 16) {
+            // SAFETY: `whole` vouches for the bytes; area and offset are multiples of 8.
+            Some(dst) if offset.is_multiple_of(8) => unsafe { copy::write_head(dst, words) },
+            _ => self.write_split(offset, words.map(u64::to_le_bytes).as_flattened()),
+        }
+    }
+
+    #[inline]
     fn write_word(&self, offset: u32, value: u64) {
         match self.whole(offset, 8) {
             // SAFETY: `whole` vouches for the bytes; area and offset are multiples of 8.
             Some(dst) if offset.is_multiple_of(8) => unsafe { copy::write_word(dst, value) },
             _ => self.write_split(offset, &value.to_le_bytes()),
-        }
-    }
-
-    #[inline]
-    fn write_frame(&self, start: u32, head: [u64; 2], end: u32, trailer: u64) {
-        let (first, last) = (start as usize, end as usize);
-        let ordered = first.checked_add(16).is_some_and(|body| body <= last);
-        match self.whole(end, 8) {
-            Some(_) if ordered && (start | end).is_multiple_of(8) => {
-                let data = self.data.get().as_ptr();
-                // SAFETY: `whole` vouches for the bytes at `end`, and those at `start` lie before; the area and both
-                // are multiples of 8.
-                unsafe {
-                    copy::write_head(data.add(first), head);
-                    copy::write_word(data.add(last), trailer);
-                }
-            }
-            _ => {
-                self.write_split(start, head.map(u64::to_le_bytes).as_flattened());
-                self.write_word(end, trailer);
-            }
         }
     }
 }

@@ -114,22 +114,20 @@ impl RingMem for DoubleMappedRing {
     }
 
     #[inline]
+    fn write_head(&self, offset: u32, words: [u64; 2]) {
+        if offset.is_multiple_of(8) {
+            // SAFETY: as in `read_head`.
+            return unsafe { copy::write_head(self.at(offset, 16).0, words) };
+        }
+        self.write(offset, words.map(u64::to_le_bytes).as_flattened());
+    }
+
+    #[inline]
     fn write_word(&self, offset: u32, value: u64) {
         if offset.is_multiple_of(8) {
             // SAFETY: as in `read_head`.
             return unsafe { copy::write_word(self.at(offset, 8).0, value) };
         }
         self.write(offset, &value.to_le_bytes());
-    }
-
-    #[inline]
-    fn write_frame(&self, start: u32, head: [u64; 2], end: u32, trailer: u64) {
-        if start.is_multiple_of(8) {
-            // SAFETY: as in `read_head`.
-            unsafe { copy::write_head(self.at(start, 16).0, head) };
-        } else {
-            self.write(start, head.map(u64::to_le_bytes).as_flattened());
-        }
-        self.write_word(end, trailer);
     }
 }

@@ -179,3 +179,18 @@ fn halves(pages: usize, offset: u32) -> Result<(usize, usize), LayoutError> {
         _ => Err(LayoutError::Downstream { offset, pages }),
     }
 }
+
+/// Bytes from the first of `pages` on that follow one another in memory, at most `most`.
+fn run_len(pages: &[PagePtr], most: usize) -> usize {
+    let mut len = PAGE_SIZE;
+    let mut rest = pages;
+    while let [page, following @ ..] = rest
+        && let [next, ..] = following
+        && len < most
+        && page.get().as_ptr().wrapping_add(PAGE_SIZE) == next.get().as_ptr()
+    {
+        len = len.wrapping_add(PAGE_SIZE);
+        rest = following;
+    }
+    len.min(most)
+}

@@ -1,9 +1,8 @@
 //! A ring whose pages lie anywhere.
 
 use core::cell::Cell;
-use core::marker::PhantomData;
 
-use super::{Control, LayoutError, PagePtr, copy, data_len, halves};
+use super::{Control, LayoutError, PagePtr, copy, data_len, halves, run_len};
 use crate::memory::RingMem;
 use crate::pair::Halves;
 use crate::wire::{ControlWord, PAGE_BYTES, PAGE_SIZE};
@@ -19,8 +18,19 @@ pub struct PageListRing<P> {
     /// Where in `pages` the data starts.
     first: usize,
     len: u32,
-    /// Two threads must not copy into the same bytes: a ring's end is one thread's at a time.
-    _not_sync: PhantomData<Cell<()>>,
+    /// Where the last access was, as the next one usually is near. Keeps the value from being shared between threads,
+    /// too: two of them must not copy into the same bytes, so a ring's end is one thread's at a time.
+    window: Cell<Window>,
+}
+
+/// A run of pages that follow one another in memory as they do in the ring.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    /// Where in the data area the run starts, and its bytes.
+    start: u32,
+    len: u32,
+    /// Where in memory it starts.
+    base: PagePtr,
 }
 
 impl<P: AsRef<[PagePtr]>> PageListRing<P> {
@@ -35,7 +45,8 @@ impl<P: AsRef<[PagePtr]>> PageListRing<P> {
     /// For as long as the value lives:
     ///
     /// - `pages` always lends the same pointers.
-    /// - Each is valid for reads and writes of 4096 bytes.
+    /// - Each is valid for reads and writes of 4096 bytes, and of more where the next page follows in memory: neighbours
+    ///   are accessed as one, so their pointers are derived from one that is valid for both.
     /// - In this program, nothing accesses these bytes but values of this module's types, of which one is used to send and
     ///   one to receive; and no slice that is passed to their methods overlaps them. What is not this program, such
     ///   as a guest or another process, may do as it likes.
@@ -84,28 +95,60 @@ impl<P: AsRef<[PagePtr]>> PageListRing<P> {
             page.aligned(PAGE_SIZE)?;
         }
         let len = data_len(data.len().saturating_mul(PAGE_SIZE))?;
+        let Some(base) = data.first().copied() else {
+            return Err(LayoutError::DataLen { len: 0 });
+        };
+        // Empty, so that the first access looks its page up.
+        let window = Cell::new(Window {
+            start: 0,
+            len: 0,
+            base,
+        });
         Ok(Self {
             control,
             pages,
             first: start.wrapping_add(1),
             len,
-            _not_sync: PhantomData,
+            window,
         })
     }
 
-    /// Where `len` bytes from `offset` on lie, if they are all in one page.
+    /// Where `len` bytes from `offset` on lie, if they are all in one run of pages.
     #[inline]
     fn whole(&self, offset: u32, len: usize) -> Option<*mut u8> {
-        let in_page = offset as usize & (PAGE_SIZE - 1);
-        if offset >= self.len || len > PAGE_SIZE.wrapping_sub(in_page) {
+        let window = self.window.get();
+        // Far beyond the window for what lies before it.
+        let at = offset.wrapping_sub(window.start) as usize;
+        match at.checked_add(len) {
+            // SAFETY: at most the window's length.
+            Some(end) if end <= window.len as usize => Some(unsafe { window.base.get().as_ptr().add(at) }),
+            _ => self.look_up(offset, len),
+        }
+    }
+
+    /// Moves the window to the run of pages from that on which holds `offset`.
+    #[inline(never)]
+    fn look_up(&self, offset: u32, len: usize) -> Option<*mut u8> {
+        let window = self.window.get();
+        if offset.wrapping_sub(window.start) < window.len {
+            // The access goes over the end of the run.
             return None;
         }
-        let page = self
-            .pages
-            .as_ref()
-            .get(self.first.wrapping_add(offset as usize / PAGE_SIZE))?;
-        // SAFETY: `in_page` is below the page's 4096 bytes.
-        Some(unsafe { page.get().as_ptr().add(in_page) })
+        let left = self.len.checked_sub(offset).filter(|left| *left > 0)?;
+        let in_page = offset & (PAGE_BYTES - 1);
+        let index = self.first.wrapping_add(offset as usize / PAGE_SIZE);
+        let pages = self.pages.as_ref().get(index..)?;
+        let run = run_len(pages, left.wrapping_add(in_page) as usize);
+        let window = Window {
+            start: offset.wrapping_sub(in_page),
+            // At most what is left of the ring.
+            len: u32::try_from(run).ok()?,
+            base: *pages.first()?,
+        };
+        self.window.set(window);
+        let end = (in_page as usize).checked_add(len)?;
+        // SAFETY: at most the window's length.
+        (end <= run).then(|| unsafe { window.base.get().as_ptr().add(in_page as usize) })
     }
 
     /// Calls `copy` with each piece of `len` bytes from `offset` on: where it lies in a page, and where and how long it
@@ -114,13 +157,15 @@ impl<P: AsRef<[PagePtr]>> PageListRing<P> {
         let mut at = offset.checked_rem(self.len).unwrap_or(0);
         let mut done = 0usize;
         while done < len {
-            let rest = PAGE_SIZE.wrapping_sub(at as usize & (PAGE_SIZE - 1));
+            // Finds the run that holds `at`, whether the rest is in it or not.
+            let Some(run) = self.whole(at, 1) else { return };
+            let window = self.window.get();
+            let rest = window.len.wrapping_sub(at.wrapping_sub(window.start)) as usize;
             let piece = len.wrapping_sub(done).min(rest);
-            let Some(page) = self.whole(at, piece) else { return };
-            copy(page, done, piece);
+            copy(run, done, piece);
             done = done.wrapping_add(piece);
-            // A piece that does not end the loop ends its page.
-            let next = (at | (PAGE_BYTES - 1)).wrapping_add(1);
+            // A piece that does not end the loop ends its run.
+            let next = window.start.wrapping_add(window.len);
             at = if next >= self.len { 0 } else { next };
         }
     }
@@ -188,7 +233,7 @@ impl<P: AsRef<[PagePtr]>> RingMem for PageListRing<P> {
     #[inline]
     fn read_head(&self, offset: u32) -> [u64; 2] {
         match self.whole(offset, 16) {
-            // SAFETY: `whole` vouches for the bytes; a page is aligned to 4096 and the offset to 8.
+            // SAFETY: `whole` vouches for the bytes; pages are aligned to 4096 and the offset to 8.
             Some(src) if offset.is_multiple_of(8) => unsafe { copy::read_head(src) },
             _ => {
                 let mut bytes = [[0; 8]; 2];
@@ -199,21 +244,20 @@ impl<P: AsRef<[PagePtr]>> RingMem for PageListRing<P> {
     }
 
     #[inline]
-    fn write_word(&self, offset: u32, value: u64) {
-        match self.whole(offset, 8) {
-            // SAFETY: `whole` vouches for the bytes; a page is aligned to 4096 and the offset to 8.
-            Some(dst) if offset.is_multiple_of(8) => unsafe { copy::write_word(dst, value) },
-            _ => self.write_split(offset, &value.to_le_bytes()),
+    fn write_head(&self, offset: u32, words: [u64; 2]) {
+        match self.whole(offset, 16) {
+            // SAFETY: `whole` vouches for the bytes; pages are aligned to 4096 and the offset to 8.
+            Some(dst) if offset.is_multiple_of(8) => unsafe { copy::write_head(dst, words) },
+            _ => self.write_split(offset, words.map(u64::to_le_bytes).as_flattened()),
         }
     }
 
     #[inline]
-    fn write_frame(&self, start: u32, head: [u64; 2], end: u32, trailer: u64) {
-        match self.whole(start, 16) {
+    fn write_word(&self, offset: u32, value: u64) {
+        match self.whole(offset, 8) {
             // SAFETY: `whole` vouches for the bytes; pages are aligned to 4096 and the offset to 8.
-            Some(dst) if start.is_multiple_of(8) => unsafe { copy::write_head(dst, head) },
-            _ => self.write_split(start, head.map(u64::to_le_bytes).as_flattened()),
+            Some(dst) if offset.is_multiple_of(8) => unsafe { copy::write_word(dst, value) },
+            _ => self.write_split(offset, &value.to_le_bytes()),
         }
-        self.write_word(end, trailer);
     }
 }

@@ -1,6 +1,6 @@
 //! A region whose pages lie anywhere.
 
-use super::{LayoutError, PagePtr, copy};
+use super::{LayoutError, PagePtr, copy, run_len};
 use crate::fault::OutOfBounds;
 use crate::memory::SharedMem;
 use crate::wire::PAGE_SIZE;
@@ -28,7 +28,8 @@ impl<P: AsRef<[PagePtr]>> PageList<P> {
     /// For as long as the value, or a clone of it, lives:
     ///
     /// - `pages` always lends the same pointers, and clones of it lend them too.
-    /// - Each is valid for reads and writes of 4096 bytes.
+    /// - Each is valid for reads and writes of 4096 bytes, and of more where the next page follows in memory: neighbours
+    ///   are accessed as one, so their pointers are derived from one that is valid for both.
     /// - In this program, nothing accesses these bytes but values of this module's types; and no slice that is passed to
     ///   their methods overlaps them. What is not this program, such as a guest or another process, may do as it likes.
     pub unsafe fn new(pages: P, offset: usize, len: usize) -> Result<Self, LayoutError> {
@@ -75,12 +76,14 @@ impl<P: AsRef<[PagePtr]>> PageList<P> {
         let mut at = self.start.wrapping_add(offset);
         let mut done = 0usize;
         while done < len {
-            let Some(page) = pages.get(at / PAGE_SIZE) else {
+            let Some(pages) = pages.get(at / PAGE_SIZE..) else {
                 break;
             };
+            let Some(page) = pages.first() else { break };
             let in_page = at & (PAGE_SIZE - 1);
-            let piece = len.wrapping_sub(done).min(PAGE_SIZE.wrapping_sub(in_page));
-            // SAFETY: `in_page` is below the page's 4096 bytes.
+            let left = len.wrapping_sub(done);
+            let piece = run_len(pages, in_page.saturating_add(left)).wrapping_sub(in_page);
+            // SAFETY: within the run of pages that `piece` goes by.
             copy(unsafe { page.get().as_ptr().add(in_page) }, done, piece);
             done = done.wrapping_add(piece);
             at = at.wrapping_add(piece);

@@ -61,6 +61,15 @@ impl Pages {
         // SAFETY: as above.
         unsafe { PageListRing::new(self.scattered()) }.unwrap()
     }
+
+    /// A ring over all pages in their order, of which the ring does not know beforehand that they are neighbours.
+    pub(crate) fn ordered_list(&self) -> PageListRing<Vec<PagePtr>> {
+        let pages = (0..self.count)
+            .map(|page| PagePtr::new(self.page(page)))
+            .collect();
+        // SAFETY: as above.
+        unsafe { PageListRing::new(pages) }.unwrap()
+    }
 }
 
 impl Drop for Pages {
