@@ -931,6 +931,37 @@ fn a_backend_that_offered_nothing_gets_complete_frames() {
 }
 
 #[test]
+fn offsets_move_with_a_tag_that_is_put_in() {
+    let mut rig = Rig::<4096>::up(NicConfig {
+        offloads: Offloads {
+            vlan: false,
+            ..offloading()
+        },
+        ..config()
+    });
+    for (send, moved) in [
+        (LargeSend::v2(1448, 34, false), LargeSend::v2(1448, 38, false)),
+        (LargeSend::v2(1428, 54, true), LargeSend::v2(1428, 58, true)),
+        (LargeSend::v1(1448, 34), LargeSend::v1(1448, 38)),
+    ] {
+        let mut ppi = PpiList::<3>::new();
+        let flags = TransmitChecksums::IS_IPV4 | TransmitChecksums::TCP;
+        ppi.push(PpiType::CHECKSUM, &ChecksumTransmit::new(flags, 34))
+            .unwrap();
+        ppi.push(PpiType::LARGE_SEND, &send).unwrap();
+        ppi.push(PpiType::VLAN, &Vlan::new(0, false, 9)).unwrap();
+        assert_eq!(
+            rig.send_section(0, 0, &packet(ppi.as_bytes(), &frame(MAC, 1, 3000))),
+            Status::SUCCESS
+        );
+        let (sent, info) = rig.net.frames.borrow_mut().pop().unwrap();
+        assert_eq!((sent.len(), &sent[12..16]), (3004, &[0x81, 0, 0, 9][..]));
+        assert_eq!((info.vlan, info.large_send), (None, Some(moved)));
+        assert_eq!(info.checksum, Some(ChecksumTransmit::new(flags, 38)));
+    }
+}
+
+#[test]
 fn what_is_known_of_a_received_frame_is_told() {
     let mut rig = Rig::<4096>::up(NicConfig {
         offloads: offloading(),

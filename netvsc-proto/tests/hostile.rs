@@ -495,6 +495,33 @@ fn case_15_a_full_ring_loses_no_completion_and_no_frame() {
 }
 
 #[test]
+fn case_15_frames_wait_for_a_full_ring() {
+    let mut rig = Rig::<512>::up(config());
+    let capacity = rig.queues[0].receive_capacity();
+    let mut staged = 0_u16;
+    let error = loop {
+        let mut bytes = frame(MAC, 2, 60);
+        bytes[14..16].copy_from_slice(&staged.to_le_bytes());
+        match rig.queues[0].receive(&bytes, &ReceiveInfo::NONE) {
+            Ok(_) => staged += 1,
+            Err(error) => break error,
+        }
+        let _ = rig.queues[0].flush().unwrap();
+    };
+    assert_eq!(error, ReceiveError::RingFull);
+    assert!(staged < capacity, "sections ran out first");
+    // Some are in the ring, the others wait in their sections.
+    assert!(rig.queues[0].outstanding() < staged);
+    assert_eq!(rig.queues[0].receive_capacity(), capacity - staged);
+    rig.run();
+    let tag = |data: &[u8]| u16::from_le_bytes(data[14..16].try_into().unwrap());
+    let got: Vec<u16> = rig.guest[0].frames.drain(..).map(|got| tag(&got.data)).collect();
+    assert_eq!(got, (0..staged).collect::<Vec<_>>());
+    assert_eq!(rig.queues[0].receive_capacity(), capacity);
+    alive(&mut rig);
+}
+
+#[test]
 fn case_15_answers_wait_for_a_full_ring() {
     let mut rig = Rig::<512>::up(config());
     // Fill the ring to the guest.

@@ -143,7 +143,7 @@ impl<const N: usize> Sections<N> {
         let first = u32::try_from(transaction_id & u64::from(u32::MAX))
             .ok()?
             .checked_sub(1)?;
-        let first = u16::try_from(first).ok().filter(|first| *first < self.count)?;
+        let first = u16::try_from(first).ok()?;
         let head = self.get_mut(first)?;
         if head.state != State::Sent || head.generation != generation {
             return None;
