@@ -5,7 +5,7 @@ use crate::disk::Controller;
 use crate::error::{Error, Result, host, kvm};
 use crate::image::{self, DiskConfig, Image};
 use crate::memory::{self, Ram};
-use crate::net::{Card, NetConfig, Network};
+use crate::net::{Adapter, NetConfig, Network};
 use crate::ports::Ports;
 use crate::serial::Serial;
 use crate::stats::Stats;
@@ -146,8 +146,8 @@ impl Machine {
     pub fn new(config: &Config, output: Box<dyn io::Write + Send>) -> Result<Self> {
         // What the person can put right comes first, then what the host lacks.
         let images = image::open_all(&config.disks)?;
-        let card = match &config.net {
-            Some((net, network)) => Some(Card::new(net, network, config.cpus)?),
+        let adapter = match &config.net {
+            Some((net, network)) => Some(Adapter::new(net, network, config.cpus)?),
             None => None,
         };
         // A process has one machine, and threads of all kinds look into its memory: it stays for as long as the process.
@@ -179,7 +179,7 @@ impl Machine {
         for (number, images) in by_controller(images) {
             devices.push(Arc::new(Controller::new(number, images, config.cpus)));
         }
-        devices.extend(card.map(|card| Arc::new(card) as Arc<dyn Device>));
+        devices.extend(adapter.map(|adapter| adapter as Arc<dyn Device>));
         let bus = Arc::new(VmBus::new(
             vm,
             ram,

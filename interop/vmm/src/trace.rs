@@ -1,7 +1,7 @@
 //! The trace: every channel message and the first bytes of every packet, decoded, a line each.
 //!
-//! Packets are read where they pass: when an end publishes its index, the packets that it moved over stand in the ring. The guest's
-//! may have changed since the device copied them; a trace believes what it sees.
+//! Packets are read where they pass: the guest's when the device looks at them, the device's when it publishes them. A guest may change
+//! its packets meanwhile; a trace believes what it sees.
 
 use crate::vmbus::Device;
 use hvcall::synic::Message;
@@ -93,7 +93,7 @@ struct Tap {
     device: Arc<dyn Device>,
     place: String,
     from_guest: bool,
-    /// Up to where they were.
+    /// Up to where they were, in the ring to the guest.
     seen: Cell<u32>,
 }
 
@@ -102,17 +102,6 @@ impl fmt::Debug for Tap {
         f.debug_struct("Tap")
             .field("place", &self.place)
             .finish_non_exhaustive()
-    }
-}
-
-impl Tap {
-    /// The index that this end of the ring publishes.
-    fn word(&self) -> ControlWord {
-        if self.from_guest {
-            ControlWord::ReadIndex
-        } else {
-            ControlWord::WriteIndex
-        }
     }
 }
 
@@ -128,44 +117,58 @@ impl<R: RingMem> TracedRing<R> {
     fn attach(&self, tracer: &Arc<Tracer>, device: &Arc<dyn Device>, index: u16, from_guest: bool) {
         let place = format!("{}/{index}", device.name());
         let (tracer, device) = (Arc::clone(tracer), Arc::clone(device));
-        let tap = self.tap.get_or_init(|| Tap {
+        let seen = Cell::new(self.ring.load(ControlWord::WriteIndex));
+        let _attached = self.tap.set(Tap {
             tracer,
             device,
             place,
             from_guest,
-            seen: Cell::new(0),
+            seen,
         });
-        tap.seen.set(self.ring.load(tap.word()));
     }
 
-    /// Writes down the packets up to `to`.
-    fn trace(&self, word: ControlWord, to: u32) {
-        let Some(tap) = self.tap.get().filter(|tap| tap.word() == word) else {
+    /// Writes down a packet of the guest's when the device looks at it.
+    fn trace_incoming(&self, at: u32, head: [u64; 2]) {
+        if let Some(tap) = self.tap.get().filter(|tap| tap.from_guest) {
+            self.trace(tap, at, head);
+        }
+    }
+
+    /// Writes down the packets up to `to` when the device publishes them.
+    fn trace_outgoing(&self, word: ControlWord, to: u32) {
+        if word != ControlWord::WriteIndex {
+            return;
+        }
+        let Some(tap) = self.tap.get().filter(|tap| !tap.from_guest) else {
             return;
         };
-        let len = self.ring.data_len();
         let mut at = tap.seen.replace(to);
         // A packet is 24 bytes at least, so that this ends whatever stands in the ring.
-        for _ in 0..len / (DESCRIPTOR + TRAILER) {
-            if at == to || at >= len {
+        for _ in 0..self.ring.data_len() / (DESCRIPTOR + TRAILER) {
+            if at == to {
                 return;
             }
-            let [head, transaction] = self.ring.read_head(at);
-            let [kind0, kind1, offset0, offset1, len0, len1, ..] = head.to_le_bytes();
-            let kind = PacketType(u16::from_le_bytes([kind0, kind1]));
-            let offset = u32::from(u16::from_le_bytes([offset0, offset1])) * 8;
-            let end = u32::from(u16::from_le_bytes([len0, len1])) * 8;
-            let payload_len = end.saturating_sub(offset);
-            let mut payload = vec![0; DECODED.min(payload_len as usize)];
-            self.ring.read((at + offset % len) % len, &mut payload);
-            let mut text = format!("{kind} id {transaction:#x}");
-            if let Some(words) = tap.device.describe(tap.from_guest, kind, &payload) {
-                let _infallible = write!(text, ": {words}");
-            }
-            let _infallible = write!(text, " | {payload_len} bytes {}", Hex(&payload));
-            tap.tracer.line(&tap.place, tap.from_guest, &text);
-            at = (at + end.max(DESCRIPTOR) + TRAILER) % len;
+            at = self.trace(tap, at, self.ring.read_head(at));
         }
+    }
+
+    /// Writes down the packet at `at`; returns where the next one is.
+    fn trace(&self, tap: &Tap, at: u32, [head, transaction]: [u64; 2]) -> u32 {
+        let len = self.ring.data_len();
+        let [kind0, kind1, offset0, offset1, len0, len1, ..] = head.to_le_bytes();
+        let kind = PacketType(u16::from_le_bytes([kind0, kind1]));
+        let offset = u32::from(u16::from_le_bytes([offset0, offset1])) * 8;
+        let end = u32::from(u16::from_le_bytes([len0, len1])) * 8;
+        let payload_len = end.saturating_sub(offset);
+        let mut payload = vec![0; DECODED.min(payload_len as usize)];
+        self.ring.read((at + offset % len) % len, &mut payload);
+        let mut text = format!("{kind} id {transaction:#x}");
+        if let Some(words) = tap.device.describe(tap.from_guest, kind, &payload) {
+            let _infallible = write!(text, ": {words}");
+        }
+        let _infallible = write!(text, " | {payload_len} bytes {}", Hex(&payload));
+        tap.tracer.line(&tap.place, tap.from_guest, &text);
+        (at + end.max(DESCRIPTOR) + TRAILER) % len
     }
 }
 
@@ -195,12 +198,12 @@ impl<R: RingMem> RingMem for TracedRing<R> {
     }
 
     fn store(&self, word: ControlWord, value: u32) {
-        self.trace(word, value);
+        self.trace_outgoing(word, value);
         self.ring.store(word, value);
     }
 
     fn store_fence(&self, word: ControlWord, value: u32) {
-        self.trace(word, value);
+        self.trace_outgoing(word, value);
         self.ring.store_fence(word, value);
     }
 
@@ -217,14 +220,16 @@ impl<R: RingMem> RingMem for TracedRing<R> {
     }
 
     fn read_head(&self, offset: u32) -> [u64; 2] {
-        self.ring.read_head(offset)
+        let head = self.ring.read_head(offset);
+        self.trace_incoming(offset, head);
+        head
     }
 
     fn write_word(&self, offset: u32, value: u64) {
         self.ring.write_word(offset, value);
     }
 
-    fn write_frame(&self, start: u32, head: [u64; 2], end: u32, trailer: u64) {
-        self.ring.write_frame(start, head, end, trailer);
+    fn write_head(&self, offset: u32, words: [u64; 2]) {
+        self.ring.write_head(offset, words);
     }
 }

@@ -48,6 +48,9 @@ pub trait Device: fmt::Debug + Send + Sync {
 
     /// One of its packets in words, for a trace.
     fn describe(&self, from_guest: bool, kind: PacketType, payload: &[u8]) -> Option<String>;
+
+    /// The machine has ended, and every channel is closed.
+    fn end(&self) {}
 }
 
 /// What the bus and one channel's thread have to say to each other.
@@ -267,6 +270,11 @@ impl VmBus {
         }
         while let Some((_, channel)) = served.pop_first() {
             self.stop(channel);
+        }
+        for (device, index) in self.state().offers.values() {
+            if *index == 0 {
+                device.end();
+            }
         }
     }
 

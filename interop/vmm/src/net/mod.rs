@@ -1,190 +1,302 @@
 //! The network glue: a NIC of `netvsc-proto`'s, plugged into a link of `gateway`'s.
 //!
-//! Each channel's thread owns its queue; the primary channel's owns the control engine too. What the threads have to tell each other,
-//! and the link's thread to them, goes through [`Shared`].
+//! Each queue is served by its channel's thread and filled by the link's, one at a time. What only the primary channel's thread can
+//! do, which is to talk to the control engine, it does for all of them.
 
-mod inbox;
 mod plug;
-mod shared;
 
 use crate::error::{Result, net as net_error};
 use crate::pages::GuestRegion;
 use crate::vmbus::{Device, Port, Ring};
-use gateway::Link;
+use gateway::{Delivery, FrameSink, Link};
 use netvsc_proto::host::{
-    Event, Fault, NetBackend, Nic, NicConfig, Outcome, PACKET_SCRATCH_LEN, Queue, ReceiveError, ReceiveInfo,
-    Scratch, TransmitInfo, Transmitted,
+    DataPath, Event, NetBackend, Nic, NicConfig, Outcome, PACKET_SCRATCH_LEN, Queue, QueueStats,
+    ReceiveError, ReceiveInfo, ReceiveLayout, Scratch, SendLayout, Spreader, TransmitInfo, Transmitted,
 };
 use netvsc_proto::wire::nvsp::Version;
 use netvsc_proto::wire::nvsp_message::{GuestMessage, HostMessage};
-use shared::{Lent, Settings, Shared};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use tracing::warn;
 use vmbus_proto::host::{GpadlTicket, OfferParams};
-use vmbus_proto::ringbuf::{PacketType, RingPair, SharedMem};
+use vmbus_proto::ringbuf::{PacketType, RingPair, SharedMem, Signal};
 use vmbus_proto::wire::{GpadlId, Guid, interface};
 
 pub use plug::{NetConfig, Network};
 
-/// The card's name on the bus. It stays the same from boot to boot.
-const INSTANCE: Guid = Guid::new(0x6e65_7476, 0x766d, 0x4275, 0x8000_7669_6d6d_0002);
-/// Sections of the receive buffer that a queue may have in the guest's hands.
-const SECTIONS: u16 = 1024;
+/// The NIC's name on the bus. It stays the same from boot to boot.
+const INSTANCE: Guid = Guid::new(0x6e65_7476, 0x7363, 0x4275, 0x8000_7669_6d6d_0002);
 /// Packets that are served before the thread looks whether it is to end.
 const BUDGET: usize = 64;
+/// Sections of the receive buffer that a queue can have out.
+const SECTIONS: usize = 1024;
 
-/// A network card.
-pub struct Card {
-    config: NicConfig,
+type NicQueue = Queue<Ring, GuestRegion, SECTIONS>;
+
+/// A network adapter.
+pub struct Adapter {
     link: Box<dyn Link>,
-    shared: Arc<Shared>,
+    config: NicConfig,
+    /// The open channels, at their sub-channel index. Whoever uses one that is another thread's holds the lock, so that a channel that
+    /// was taken out is nobody's but its own thread's.
+    slots: RwLock<Vec<Option<Arc<Slot>>>>,
+    shared: Mutex<Shared>,
+    /// The version of NVSP that was agreed on, for traces.
+    version: AtomicU32,
 }
 
-impl Card {
-    /// A card with a channel for each of `cpus` processors, plugged in where `net` says.
+/// One open channel.
+struct Slot {
+    queue: Mutex<NicQueue>,
+    port: Arc<Port>,
+    /// Frames were delivered that the guest has not been told of.
+    staged: AtomicBool,
+    /// The link keeps frames back until there is room here.
+    starved: AtomicBool,
+}
+
+/// What a queue has to know when its channel is opened.
+struct Shared {
+    data_path: DataPath,
+    spreader: Spreader,
+    receive: Option<(GuestRegion, ReceiveLayout)>,
+    send: Option<(GuestRegion, SendLayout)>,
+}
+
+/// What the primary channel's thread has from the bus while the guest lends its buffers.
+#[derive(Default)]
+struct Lent {
+    receive: Option<(GpadlId, GpadlTicket)>,
+    send: Option<(GpadlId, GpadlTicket)>,
+}
+
+impl Adapter {
+    /// An adapter with a channel for each of `cpus` processors, plugged in where `network` says.
     ///
     /// # Errors
-    /// The network cannot be had, or the configuration makes no card.
-    pub fn new(net: &NetConfig, network: &Network, cpus: u8) -> Result<Self> {
+    /// The network cannot be had, or the configuration makes no adapter.
+    pub fn new(net: &NetConfig, network: &Network, cpus: u8) -> Result<Arc<Self>> {
         let config = NicConfig {
             mtu: net.mtu,
             max_queues: cpus.into(),
-            sections_per_queue: SECTIONS,
             ..NicConfig::new(net.mac)
         };
         config.check().map_err(net_error("--mac or --mtu"))?;
-        let link = plug::link(net, network)?;
-        let shared = Arc::new(Shared::new(cpus.into()));
-        link.start(Arc::clone(&shared) as Arc<_>)
-            .map_err(net_error("--net"))?;
-        Ok(Self { config, link, shared })
-    }
-
-    fn serve_primary(&self, lane: &mut Lane<'_>) -> std::result::Result<(), Fault> {
-        let mut nic = match Nic::new(self.config) {
-            Ok(nic) => nic,
-            Err(error) => {
-                warn!("nic: {error}");
-                return Ok(());
-            }
+        let data_path = DataPath::default();
+        let shared = Shared {
+            spreader: Spreader::new(&data_path),
+            data_path,
+            receive: None,
+            send: None,
         };
-        let mut buffers = Buffers::default();
-        let result = self.run_primary(lane, &mut nic, &mut buffers);
-        // Whichever way it ends, the guest gets its memory back.
-        buffers.take(lane, Buffers::RECEIVE);
-        buffers.take(lane, Buffers::SEND);
-        self.shared.change(|settings| *settings = Settings::default());
-        result
+        let adapter = Arc::new(Self {
+            link: plug::link(net, network)?,
+            config,
+            slots: RwLock::new((0..cpus).map(|_| None).collect()),
+            shared: Mutex::new(shared),
+            version: AtomicU32::new(0),
+        });
+        adapter
+            .link
+            .start(Arc::new(Socket(Arc::clone(&adapter))))
+            .map_err(net_error("--net"))?;
+        Ok(adapter)
     }
 
-    fn run_primary(
-        &self,
-        lane: &mut Lane<'_>,
-        nic: &mut Nic,
-        buffers: &mut Buffers,
-    ) -> std::result::Result<(), Fault> {
-        while !lane.port.is_closing() {
-            nic.set_open_queues(self.shared.open_queues());
-            nic.set_subchannel_stats(&self.shared.sub_channel_stats());
+    fn slots(&self) -> RwLockReadGuard<'_, Vec<Option<Arc<Slot>>>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, index: u16, slot: Option<Arc<Slot>>) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = slots.get_mut(usize::from(index)) {
+            *place = slot;
+        }
+        if let Some(Some(primary)) = slots.first() {
+            primary.port.wake();
+        }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with each open queue.
+    fn for_each(&self, mut act: impl FnMut(&mut NicQueue)) {
+        for slot in self.slots().iter().flatten() {
+            act(&mut slot.queue());
+        }
+    }
+
+    /// What there is to do after a queue was served.
+    fn after(&self, slot: &Slot, outcome: &Outcome) {
+        if outcome.signal {
+            slot.port.signal();
+        }
+        if let Some(refusal) = outcome.refused {
+            slot.port.note(&refusal);
+        }
+        if slot.starved.swap(false, Ordering::AcqRel) {
+            self.link.resume();
+        }
+    }
+
+    fn serve_primary(&self, slot: &Slot, nic: &mut Nic, lent: &mut Lent) {
+        let port = &slot.port;
+        let (mut packet, mut transfer) = (
+            vec![0; PACKET_SCRATCH_LEN],
+            vec![0; self.config.transfer_scratch_len()],
+        );
+        while !port.is_closing() {
+            let open = self.slots().iter().flatten().count();
+            nic.set_open_queues(u16::try_from(open).unwrap_or(u16::MAX));
+            nic.set_subchannel_stats(&self.stats(1));
             let mut scratch = Scratch {
-                packet: &mut lane.packet,
-                transfer: &mut lane.transfer,
+                packet: &mut packet,
+                transfer: &mut transfer,
             };
-            let outcome = nic.service(&mut lane.queue, &lane.port.ram(), self, &mut scratch, BUDGET)?;
-            let mut again = lane.act_on(outcome);
+            let outcome = match nic.service(&mut slot.queue(), port.ram(), self, &mut scratch, BUDGET) {
+                Ok(outcome) => outcome,
+                Err(fault) => return port.note(&fault),
+            };
+            self.after(slot, &outcome);
+            let mut again = outcome.again;
             while let Some(event) = nic.poll_event() {
+                self.act(event, nic, port, lent);
                 again = true;
-                self.act(event, nic, lane, buffers);
             }
-            while let Some(gpadl) = lane.port.recalled() {
-                buffers.recall(lane, gpadl);
+            while let Some(gpadl) = port.recalled() {
+                self.recall(gpadl, port, lent);
             }
-            again |= lane.receive(self.link.as_ref())?;
             if !again {
-                lane.port.wait();
+                port.wait();
             }
         }
-        Ok(())
     }
 
-    fn act(&self, event: Event, nic: &mut Nic, lane: &mut Lane<'_>, buffers: &mut Buffers) {
+    fn serve_sub_channel(&self, slot: &Slot) {
+        let port = &slot.port;
+        let (mut packet, mut transfer) = (
+            vec![0; PACKET_SCRATCH_LEN],
+            vec![0; self.config.transfer_scratch_len()],
+        );
+        while !port.is_closing() {
+            let mut scratch = Scratch {
+                packet: &mut packet,
+                transfer: &mut transfer,
+            };
+            let outcome = match slot.queue().service(port.ram(), self, &mut scratch, BUDGET) {
+                Ok(outcome) => outcome,
+                Err(fault) => return port.note(&fault),
+            };
+            self.after(slot, &outcome);
+            if !outcome.again {
+                port.wait();
+            }
+        }
+    }
+
+    fn act(&self, event: Event, nic: &mut Nic, port: &Port, lent: &mut Lent) {
         match event {
             Event::MapReceiveBuffer(gpadl) => {
-                let Some((memory, ticket)) = lane.map(gpadl) else {
+                let Some((region, ticket)) = map(port, gpadl) else {
                     return nic.receive_buffer_refused();
                 };
-                let Some(layout) = nic.receive_buffer_mapped(memory.len()) else {
-                    return lane.port.unmap(ticket);
-                };
-                lane.queue.lend_receive_buffer(memory.clone(), layout);
-                self.shared
-                    .change(|settings| settings.receive = Lent::new(memory, layout));
-                buffers.keep(Buffers::RECEIVE, gpadl, ticket);
+                match nic.receive_buffer_mapped(region.len()) {
+                    Some(layout) => {
+                        lent.receive = Some((gpadl, ticket));
+                        self.shared().receive = Some((region.clone(), layout));
+                        self.for_each(|queue| queue.lend_receive_buffer(region.clone(), layout));
+                    }
+                    None => port.unmap(ticket),
+                }
             }
             Event::MapSendBuffer(gpadl) => {
-                let Some((memory, ticket)) = lane.map(gpadl) else {
+                let Some((region, ticket)) = map(port, gpadl) else {
                     return nic.send_buffer_refused();
                 };
-                let Some(layout) = nic.send_buffer_mapped(memory.len()) else {
-                    return lane.port.unmap(ticket);
-                };
-                lane.queue.lend_send_buffer(memory.clone(), layout);
-                self.shared
-                    .change(|settings| settings.send = Lent::new(memory, layout));
-                buffers.keep(Buffers::SEND, gpadl, ticket);
+                match nic.send_buffer_mapped(region.len()) {
+                    Some(layout) => {
+                        lent.send = Some((gpadl, ticket));
+                        self.shared().send = Some((region.clone(), layout));
+                        self.for_each(|queue| queue.lend_send_buffer(region.clone(), layout));
+                    }
+                    None => port.unmap(ticket),
+                }
             }
             Event::ReleaseReceiveBuffer => {
-                buffers.take(lane, Buffers::RECEIVE);
+                self.take_receive_buffer(port, lent);
                 nic.receive_buffer_released();
             }
             Event::ReleaseSendBuffer => {
-                buffers.take(lane, Buffers::SEND);
+                self.take_send_buffer(port, lent);
                 nic.send_buffer_released();
             }
-            Event::OfferSubchannels(count) => lane.port.offer_sub_channels(count),
-            Event::DataPathChanged => {
-                let data_path = *nic.data_path();
-                self.shared.change(|settings| settings.data_path = data_path);
-            }
+            Event::OfferSubchannels(count) => port.offer_sub_channels(count),
+            Event::DataPathChanged => self.set_data_path(nic.data_path()),
             other => warn!("nic: {other:?} is not acted on"),
         }
     }
 
-    fn serve_sub_channel(&self, lane: &mut Lane<'_>) -> std::result::Result<(), Fault> {
-        while !lane.port.is_closing() {
-            lane.follow_settings();
-            let mut scratch = Scratch {
-                packet: &mut lane.packet,
-                transfer: &mut lane.transfer,
-            };
-            let outcome = lane.queue.service(&lane.port.ram(), self, &mut scratch, BUDGET)?;
-            let mut again = lane.act_on(outcome);
-            again |= lane.receive(self.link.as_ref())?;
-            self.shared.set_stats(lane.port.index, lane.queue.stats());
-            if !again {
-                lane.port.wait();
-            }
+    /// The guest wants memory back that it has not revoked before.
+    fn recall(&self, gpadl: GpadlId, port: &Port, lent: &mut Lent) {
+        if lent.receive.as_ref().is_some_and(|(id, _)| *id == gpadl) {
+            self.take_receive_buffer(port, lent);
         }
-        Ok(())
-    }
-}
-
-impl NetBackend for Card {
-    fn transmit(&self, frame: &[u8], _: &TransmitInfo) -> Transmitted {
-        match self.link.transmit(frame) {
-            Ok(()) => Transmitted::Sent,
-            // The link counts why.
-            Err(_) => Transmitted::Dropped,
+        if lent.send.as_ref().is_some_and(|(id, _)| *id == gpadl) {
+            self.take_send_buffer(port, lent);
         }
     }
 
-    fn link_up(&self) -> bool {
-        self.link.is_up()
+    fn take_receive_buffer(&self, port: &Port, lent: &mut Lent) {
+        self.shared().receive = None;
+        self.for_each(|queue| drop(queue.take_receive_buffer()));
+        if let Some((_, ticket)) = lent.receive.take() {
+            port.unmap(ticket);
+        }
+    }
+
+    fn take_send_buffer(&self, port: &Port, lent: &mut Lent) {
+        self.shared().send = None;
+        self.for_each(|queue| drop(queue.take_send_buffer()));
+        if let Some((_, ticket)) = lent.send.take() {
+            port.unmap(ticket);
+        }
+    }
+
+    fn set_data_path(&self, data_path: &DataPath) {
+        self.version.store(data_path.version.value(), Ordering::Relaxed);
+        let mut shared = self.shared();
+        shared.data_path = *data_path;
+        shared.spreader = Spreader::new(data_path);
+        drop(shared);
+        self.for_each(|queue| queue.set_data_path(data_path));
+    }
+
+    /// What the queues from index `first` on have counted.
+    fn stats(&self, first: usize) -> QueueStats {
+        let slots = self.slots();
+        let stats = slots
+            .iter()
+            .skip(first)
+            .flatten()
+            .map(|slot| *slot.queue().stats());
+        stats.fold(QueueStats::default(), QueueStats::plus)
     }
 }
 
-impl Device for Card {
+impl Slot {
+    fn queue(&self) -> MutexGuard<'_, NicQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn map(port: &Port, gpadl: GpadlId) -> Option<(GuestRegion, GpadlTicket)> {
+    port.map(gpadl).inspect_err(|error| port.note(error)).ok()
+}
+
+impl Device for Adapter {
     fn name(&self) -> &'static str {
         "nic"
     }
@@ -194,174 +306,149 @@ impl Device for Card {
     }
 
     fn serve(&self, rings: RingPair<Ring>, port: &Arc<Port>) -> Vec<(&'static str, u64)> {
-        let mut lane = Lane::new(&self.shared, &self.config, rings, port);
-        let membership = self.shared.join(port);
-        let result = match port.index {
-            0 => self.serve_primary(&mut lane),
-            _ => self.serve_sub_channel(&mut lane),
+        let mut queue = NicQueue::new(port.index, rings);
+        let mut nic = match Nic::new(self.config) {
+            Ok(nic) => nic,
+            Err(error) => {
+                warn!("nic: {error}");
+                return Vec::new();
+            }
         };
-        drop(membership);
-        if let Err(fault) = result {
-            port.note(&fault);
+        let shared = self.shared();
+        if port.index > 0 {
+            queue.set_data_path(&shared.data_path);
         }
-        let stats = lane.queue.stats();
-        vec![
-            ("transmitted_frames", stats.transmitted.frames()),
-            ("transmitted_bytes", stats.transmitted.bytes()),
-            ("transmit_dropped", stats.transmit_dropped),
-            ("transmit_refused", stats.transmit_refused),
-            ("received_frames", stats.received.frames()),
-            ("received_bytes", stats.received.bytes()),
-            ("receive_filtered", stats.receive_filtered),
-            ("receive_no_buffer", stats.receive_no_buffer),
-            ("receive_ring_full", stats.receive_ring_full),
-            ("receive_dropped", stats.receive_dropped),
-        ]
+        if let Some((region, layout)) = &shared.receive {
+            queue.lend_receive_buffer(region.clone(), *layout);
+        }
+        if let Some((region, layout)) = &shared.send {
+            queue.lend_send_buffer(region.clone(), *layout);
+        }
+        let slot = Arc::new(Slot {
+            queue: Mutex::new(queue),
+            port: Arc::clone(port),
+            staged: AtomicBool::new(false),
+            starved: AtomicBool::new(false),
+        });
+        self.put(port.index, Some(Arc::clone(&slot)));
+        drop(shared);
+        if port.index == 0 {
+            let mut lent = Lent::default();
+            self.serve_primary(&slot, &mut nic, &mut lent);
+            self.take_receive_buffer(port, &mut lent);
+            self.take_send_buffer(port, &mut lent);
+            self.set_data_path(&DataPath::default());
+        } else {
+            self.serve_sub_channel(&slot);
+        }
+        self.put(port.index, None);
+        self.link.resume();
+        counters(slot.queue().stats())
     }
 
     fn describe(&self, from_guest: bool, _kind: PacketType, payload: &[u8]) -> Option<String> {
         if from_guest {
-            GuestMessage::decode(payload)
+            return GuestMessage::decode(payload)
                 .ok()
-                .map(|message| message.to_string())
-        } else {
-            HostMessage::decode(payload, Version::V6_1)
-                .ok()
-                .map(|message| message.to_string())
+                .map(|message| message.to_string());
+        }
+        let version = Version::new(self.version.load(Ordering::Relaxed));
+        HostMessage::decode(payload, version)
+            .ok()
+            .map(|message| message.to_string())
+    }
+
+    fn end(&self) {
+        self.link.shutdown();
+    }
+}
+
+fn counters(stats: &QueueStats) -> Vec<(&'static str, u64)> {
+    vec![
+        ("transmitted_frames", stats.transmitted.frames()),
+        ("transmitted_bytes", stats.transmitted.bytes()),
+        ("transmit_dropped", stats.transmit_dropped),
+        ("transmit_refused", stats.transmit_refused),
+        ("received_frames", stats.received.frames()),
+        ("received_bytes", stats.received.bytes()),
+        ("receive_filtered", stats.receive_filtered),
+        ("receive_no_buffer", stats.receive_no_buffer),
+        ("receive_ring_full", stats.receive_ring_full),
+        ("receive_rejected", stats.receive_rejected),
+        ("receive_dropped", stats.receive_dropped),
+    ]
+}
+
+impl NetBackend for Adapter {
+    fn transmit(&self, frame: &[u8], _: &TransmitInfo) -> Transmitted {
+        match self.link.transmit(frame) {
+            Ok(()) => Transmitted::Sent,
+            Err(_) => Transmitted::Dropped,
+        }
+    }
+
+    fn link_up(&self) -> bool {
+        self.link.is_up()
+    }
+}
+
+/// Where the link puts frames for the guest.
+struct Socket(Arc<Adapter>);
+
+impl FrameSink for Socket {
+    fn deliver(&self, frame: &[u8]) -> Delivery {
+        let spreader = self.0.shared().spreader;
+        let hash = spreader.hash(frame);
+        let index = usize::from(hash.map_or(0, |hash| spreader.queue_of(hash)));
+        let slots = self.0.slots();
+        // A channel that the guest has not opened has no frames to take.
+        let Some(slot) = slots.get(index).and_then(Option::as_ref) else {
+            return Delivery::Taken;
+        };
+        let mut queue = slot.queue();
+        let result = queue.receive(
+            frame,
+            &ReceiveInfo {
+                hash,
+                ..ReceiveInfo::NONE
+            },
+        );
+        match result {
+            Ok(_) => slot.staged.store(true, Ordering::Release),
+            Err(ReceiveError::NoBuffer | ReceiveError::RingFull) => {
+                // Frames that the guest knows nothing of would never come back.
+                slot.starved.store(true, Ordering::Release);
+                slot.staged.store(true, Ordering::Release);
+                return Delivery::Full;
+            }
+            Err(_) => queue.count_dropped(),
+        }
+        Delivery::Taken
+    }
+
+    fn flush(&self) {
+        for slot in self.0.slots().iter().flatten() {
+            if slot.staged.swap(false, Ordering::AcqRel) {
+                let signal = slot.queue().flush();
+                // A fault was told where it was found.
+                if signal.is_ok_and(Signal::is_needed) {
+                    slot.port.signal();
+                }
+            }
+        }
+    }
+
+    fn link_changed(&self, _up: bool) {
+        if let Some(Some(primary)) = self.0.slots().first() {
+            primary.port.wake();
         }
     }
 }
 
-impl fmt::Debug for Card {
+impl fmt::Debug for Adapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Card")
+        f.debug_struct("Adapter")
             .field("config", &self.config)
             .finish_non_exhaustive()
-    }
-}
-
-/// What a channel's thread works with.
-struct Lane<'a> {
-    shared: &'a Shared,
-    port: &'a Arc<Port>,
-    queue: Queue<Ring, GuestRegion, { SECTIONS as usize }>,
-    /// Frames for the guest that came out of the inbox.
-    frames: gateway::frames::Batch,
-    packet: Vec<u8>,
-    transfer: Vec<u8>,
-    /// The settings that the queue has.
-    settings: Settings,
-}
-
-impl<'a> Lane<'a> {
-    fn new(shared: &'a Shared, config: &NicConfig, rings: RingPair<Ring>, port: &'a Arc<Port>) -> Self {
-        Self {
-            shared,
-            port,
-            queue: Queue::new(port.index, rings),
-            frames: inbox::batch(),
-            packet: vec![0; PACKET_SCRATCH_LEN],
-            transfer: vec![0; config.transfer_scratch_len()],
-            settings: Settings::default(),
-        }
-    }
-
-    /// Does what a call asks for; returns whether the queue is to be served again soon.
-    fn act_on(&self, outcome: Outcome) -> bool {
-        if outcome.signal {
-            self.port.signal();
-        }
-        if let Some(refusal) = outcome.refused {
-            self.port.note(&refusal);
-        }
-        outcome.again
-    }
-
-    fn map(&self, gpadl: GpadlId) -> Option<(GuestRegion, GpadlTicket)> {
-        self.port
-            .map(gpadl)
-            .inspect_err(|error| self.port.note(error))
-            .ok()
-    }
-
-    /// Gives the queue of a sub-channel what changed since the last time.
-    fn follow_settings(&mut self) {
-        let Some(new) = self.shared.settings_since(self.settings.generation) else {
-            return;
-        };
-        if new.receive != self.settings.receive {
-            self.queue.take_receive_buffer();
-            if let Some(lent) = &new.receive {
-                self.queue.lend_receive_buffer(lent.memory(), lent.layout);
-            }
-        }
-        if new.send != self.settings.send {
-            self.queue.take_send_buffer();
-            if let Some(lent) = &new.send {
-                self.queue.lend_send_buffer(lent.memory(), lent.layout);
-            }
-        }
-        self.queue.set_data_path(&new.data_path);
-        self.shared.followed(self.port.index, new.generation);
-        self.settings = new;
-    }
-
-    /// Gives the guest frames that came in; returns whether there may be more at once.
-    fn receive(&mut self, link: &dyn Link) -> std::result::Result<bool, Fault> {
-        let fetched = self.frames.is_empty() && self.shared.fetch(self.port.index, &mut self.frames, link);
-        while let Some(frame) = self.frames.front() {
-            match self.queue.receive(frame, &ReceiveInfo::NONE) {
-                Ok(_) => {}
-                // The guest signals when it has returned a section, or made room in the ring.
-                Err(ReceiveError::NoBuffer | ReceiveError::RingFull) => break,
-                Err(ReceiveError::Fault(fault)) => return Err(fault),
-                Err(_) => self.queue.count_dropped(),
-            }
-            self.frames.pop();
-        }
-        if self.queue.flush()?.is_needed() {
-            self.port.signal();
-        }
-        Ok(fetched && self.frames.is_empty())
-    }
-}
-
-/// The buffers that the guest lends, as the bus knows them.
-#[derive(Default)]
-struct Buffers([Option<(GpadlId, GpadlTicket)>; 2]);
-
-impl Buffers {
-    const RECEIVE: usize = 0;
-    const SEND: usize = 1;
-
-    fn keep(&mut self, which: usize, gpadl: GpadlId, ticket: GpadlTicket) {
-        if let Some(place) = self.0.get_mut(which) {
-            *place = Some((gpadl, ticket));
-        }
-    }
-
-    /// Takes a buffer from every queue, then gives it back to the guest.
-    fn take(&mut self, lane: &mut Lane<'_>, which: usize) {
-        lane.shared.withdraw(|settings| match which {
-            Self::RECEIVE => settings.receive = None,
-            _ => settings.send = None,
-        });
-        match which {
-            Self::RECEIVE => drop(lane.queue.take_receive_buffer()),
-            _ => drop(lane.queue.take_send_buffer()),
-        }
-        if let Some((_, ticket)) = self.0.get_mut(which).and_then(Option::take) {
-            lane.port.unmap(ticket);
-        }
-    }
-
-    /// The guest wants memory back without having revoked the buffer.
-    fn recall(&mut self, lane: &mut Lane<'_>, gpadl: GpadlId) {
-        for which in [Self::RECEIVE, Self::SEND] {
-            let is_it = |(lent, _): &(GpadlId, GpadlTicket)| *lent == gpadl;
-            if self.0.get(which).and_then(Option::as_ref).is_some_and(is_it) {
-                self.take(lane, which);
-            }
-        }
     }
 }
