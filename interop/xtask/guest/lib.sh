@@ -52,23 +52,28 @@ vmbus_device_of() {
     echo "$path"
 }
 
-driver_of() { basename "$(readlink "$1/driver")"; }
-
-nic() {
-    for link in /sys/class/net/*; do
-        [ -e "$link/device/driver" ] && [ "$(driver_of "$link/device")" = hv_netvsc ] && basename "$link"
-    done | head -n 1
+driver_of() {
+    path=$(realpath "$1/driver")
+    echo "${path##*/}"
 }
 
-nic_is_there() { [ -n "$(nic)" ]; }
+# The name of the network card, without a process of its own: those are slow in an emulated machine.
+nic=
+nic_is_there() {
+    for link in /sys/bus/vmbus/drivers/hv_netvsc/*/net/*; do
+        nic=${link##*/}
+        [ -e "$link" ] && return 0
+    done
+    nic=
+    return 1
+}
 
 # connect: brings the network card up and asks for an address
 connect() {
     wait_for 10 nic_is_there || { echo "no network card of hv_netvsc's came up"; return 1; }
-    card=$(nic)
     ip link set lo up
-    ip link set "$card" up || return 1
-    udhcpc -f -n -q -t 5 -T 2 -i "$card" -s /lib/interop/udhcpc.sh
+    ip link set "$nic" up || return 1
+    udhcpc -f -n -q -t 5 -T 2 -i "$nic" -s /lib/interop/udhcpc.sh
 }
 
 gateway() { ip route | awk '$1 == "default" { print $3 }'; }

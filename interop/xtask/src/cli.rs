@@ -88,7 +88,7 @@ pub(crate) struct LinuxOptions {
     pub(crate) via: Via,
 
     /// Give up when the guest has not ended after so many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub(crate) timeout: u64,
 
     /// Show all of the kernel's own messages on the guest's console

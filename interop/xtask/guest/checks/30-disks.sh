@@ -16,7 +16,7 @@ else
     elif ! mount -t ext4 "$data" /mnt 2>/run/error; then
         fail disk_second_lun "$data cannot be mounted: $(line </run/error)"
     else
-        dd if=/run/random of=/mnt/kept bs=1M count=8 conv=fsync 2>/dev/null
+        dd if=/big of=/mnt/kept bs=1M count=8 conv=fsync 2>/dev/null
         expected=$(hash_of /mnt/kept)
         umount /mnt
         drop_caches
@@ -32,8 +32,8 @@ else
 
     # Field 14 of the disk's statistics counts the 512-byte sectors discarded.
     discarded() { awk '{ print $14 * 512 }' "/sys/block/${data#/dev/}/stat"; }
-    size=$((48 * 1024 * 1024))
-    dd if=/run/random of=/mnt/freed bs=1M count=48 conv=fsync 2>/dev/null
+    size=$((32 * 1024 * 1024))
+    dd if=/big of=/mnt/freed bs=1M count=32 conv=fsync 2>/dev/null
     rm /mnt/freed
     sync
     before=$(discarded)
@@ -59,7 +59,7 @@ else
     dd if=/dev/zero of="$locked" bs=4096 count=1 conv=fsync 2>/run/error
     refused=$?
     mount -t ext4 -o ro "$locked" /mnt
-    (cd /mnt && sha256sum -c sums >/run/sums 2>&1)
+    (cd /mnt && sha256sum -c content.sha256 >/run/sums 2>&1)
     intact=$?
     umount /mnt
     if [ "$flag" = 1 ] && [ $refused -ne 0 ] && grep -qE 'not permitted|Read-only' /run/error && [ $intact -eq 0 ]; then

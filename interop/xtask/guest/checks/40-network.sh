@@ -5,7 +5,7 @@ size=$((16 * 1024 * 1024))
 sink=9 source=19 hash=20
 
 if connect >/run/connect.log 2>&1; then
-    pass dhcp "$(nic) by hv_netvsc, $(cat /run/lease)"
+    pass dhcp "$nic by hv_netvsc, $(cat /run/lease)"
 else
     fail dhcp "$(line </run/connect.log)"
     exit 0
@@ -19,7 +19,7 @@ else
     fail ping "$(line </run/ping)"
 fi
 
-head -c $size /run/random >/run/up
+head -c $size /big >/run/up
 expected="$size $(hash_of /run/up)"
 start=$(uptime_seconds)
 answer=$(timeout 60 nc "$host" $sink </run/up 2>/run/error)

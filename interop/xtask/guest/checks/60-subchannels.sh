@@ -12,7 +12,8 @@ traffic() {
 }
 
 storage=$(vmbus_device_of "/sys/block/$(basename "$(disk_labelled interop-root)")/device")
-network=$(vmbus_device_of "/sys/class/net/$(nic)/device")
+nic_is_there
+network=$(vmbus_device_of "/sys/class/net/$nic/device")
 
 # Each request leaves on the channel of the vCPU that makes it.
 drop_caches

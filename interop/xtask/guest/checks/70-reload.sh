@@ -3,7 +3,8 @@
 
 # Prints what went wrong.
 reload_network() {
-    ip link set "$(nic)" down
+    nic_is_there || { echo "there is no card"; return 1; }
+    ip link set "$nic" down
     rmmod hv_netvsc || return 1
     ! nic_is_there || { echo "the card is still there after its driver was removed"; return 1; }
     modprobe hv_netvsc || return 1
@@ -17,7 +18,7 @@ reload_storage() {
     device=$(vmbus_device_of "/sys/block/${disk#/dev/}/device")
     name=${device##*/}
     mount -t ext4 "$disk" /mnt || return 1
-    dd if=/run/random of=/mnt/kept bs=1M count=4 conv=fsync 2>/dev/null
+    dd if=/big of=/mnt/kept bs=1M count=4 conv=fsync 2>/dev/null
     expected=$(hash_of /mnt/kept)
     umount /mnt || return 1
     echo "$name" >/sys/bus/vmbus/drivers/hv_storvsc/unbind || return 1

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -146,7 +147,7 @@ pub(crate) fn make(folder: &Path, fill_root: impl FnOnce(&Path) -> Result<()>) -
     let mut disks = vec![
         Disk::new(folder, "root", 256, "lun=0"),
         Disk::new(folder, "data", 128, "lun=1"),
-        Disk::new(folder, "locked", 16, "ro,lun=2"),
+        Disk::new(folder, "locked", 96, "ro,lun=2"),
         Disk::new(folder, "second", 64, "controller=1,bs=4096"),
     ];
     for disk in &mut disks {
@@ -161,12 +162,20 @@ pub(crate) fn make(folder: &Path, fill_root: impl FnOnce(&Path) -> Result<()>) -
     Ok(disks)
 }
 
-/// A file and its hash: what the guest must find on the read-only disk.
+/// What the read-only disk holds: a file that must be intact in the guest, and the random bytes that the guest writes to
+/// another disk. Making them here is faster, and their hashes are known before the guest has seen them.
 fn fill_locked(folder: &Path) -> Result<()> {
+    let mut random = File::open("/dev/urandom")?.take(64 * MIB);
+    std::io::copy(&mut random, &mut File::create(folder.join("random"))?)?;
     let content: Vec<u8> = (0..MIB / 8).flat_map(u64::to_le_bytes).collect();
     fs::write(folder.join("content"), content)?;
-    let hash = hash_of(File::open(folder.join("content"))?.into())?;
-    fs::write(folder.join("sums"), format!("{hash}  content\n"))?;
+    for name in ["random", "content"] {
+        let hash = hash_of(File::open(folder.join(name))?.into())?;
+        fs::write(
+            folder.join(name).with_extension("sha256"),
+            format!("{hash}  {name}\n"),
+        )?;
+    }
     Ok(())
 }
 
