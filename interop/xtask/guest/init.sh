@@ -18,7 +18,7 @@ if [ -e /etc/interop/run ]; then
     say "@exit $?"
 else
     for check in /lib/interop/checks/*; do
-        timeout 240 sh "$check" </dev/null || echo "$check ended with status $?"
+        timeout 600 sh "$check" </dev/null || echo "$check ended with status $?"
     done
 fi
 

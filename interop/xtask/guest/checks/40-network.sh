@@ -22,7 +22,7 @@ fi
 head -c $size /big >/run/up
 expected="$size $(hash_of /run/up)"
 start=$(uptime_seconds)
-answer=$(timeout 60 nc "$host" $sink </run/up 2>/run/error)
+answer=$(timeout 200 nc "$host" $sink </run/up 2>/run/error)
 speed=$(rate $size "$start")
 if [ "$answer" = "$expected" ]; then
     figure tcp_up_mb_s "$speed"
@@ -33,9 +33,9 @@ fi
 rm /run/up
 
 seed=42
-expected=$(echo "$size $seed" | timeout 60 nc "$host" $hash)
+expected=$(echo "$size $seed" | timeout 200 nc "$host" $hash)
 start=$(uptime_seconds)
-echo "$size $seed" | timeout 60 nc "$host" $source >/run/down 2>/run/error
+echo "$size $seed" | timeout 200 nc "$host" $source >/run/down 2>/run/error
 speed=$(rate $size "$start")
 answer="$(wc -c </run/down) $(hash_of /run/down)"
 if [ "$answer" = "$expected" ]; then
