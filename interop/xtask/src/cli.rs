@@ -25,7 +25,7 @@ pub(crate) enum Task {
     #[command(after_help = LINUX_EXAMPLES)]
     Linux(LinuxOptions),
 
-    /// Run everything that is tested: format, lints, unit tests, documentation, the Linux boots
+    /// Run what is tested without a guest: format, lints, unit tests, documentation
     ///
     /// With CI=true in the environment a missing prerequisite that cannot be installed is a failure; without
     /// it, that step is skipped and named.

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that is tested, one step after another, and a table of how each went.
 
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -30,11 +30,9 @@ enum Runs {
         name: &'static str,
         arguments: &'static str,
     },
-    /// Another task.
-    Task(&'static str),
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 5] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -69,14 +67,6 @@ const STEPS: [Step; 7] = [
             arguments: "doc --workspace --no-deps --all-features",
             environment: &[("RUSTDOCFLAGS", "-D warnings")],
         },
-    },
-    Step {
-        name: "linux, 1 vCPU",
-        run: Runs::Task("linux --cpus 1"),
-    },
-    Step {
-        name: "linux, 2 vCPUs",
-        run: Runs::Task("linux --cpus 2"),
     },
 ];
 
@@ -164,11 +154,6 @@ impl Step {
                 let mut cargo = command::cargo();
                 cargo.args(arguments.split(' '));
                 cargo
-            }
-            Runs::Task(arguments) => {
-                let mut task = Command::new(std::env::current_exe()?);
-                task.args(arguments.split(' ')).stdin(Stdio::null());
-                task
             }
         };
         progress::say(
