@@ -4,6 +4,8 @@ mod cli;
 mod command;
 mod linux;
 mod progress;
+mod report;
+mod rig;
 mod suite;
 mod workspace;
 

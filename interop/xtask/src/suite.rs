@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use comfy_table::CellAlignment;
 
 use crate::cli::TestOptions;
-use crate::linux::table;
+use crate::report::table;
 use crate::workspace::Workspace;
 use crate::{bad_input, command, progress};
 

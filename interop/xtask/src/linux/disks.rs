@@ -1,28 +1,23 @@
 //! The disk images: how they are made, and what they must hold when the guest is done.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::command;
+use crate::rig::Drive;
 
 const MIB: u64 = 1 << 20;
 
 /// A disk of the guest's: an ext4 file system without partitions, in a sparse file.
 pub(crate) struct Disk {
-    /// What the checks call it.
-    pub(crate) name: &'static str,
+    pub(crate) drive: Drive,
     mib: u64,
     block_size: u32,
-    pub(crate) read_only: bool,
-    /// What the VMM is told beside the path.
-    options: &'static str,
-    pub(crate) image: PathBuf,
     /// Bytes that the image took up when it was made.
     taken: u64,
     /// Hash of the image when it was made, where it must not change.
@@ -32,25 +27,16 @@ pub(crate) struct Disk {
 impl Disk {
     fn new(folder: &Path, name: &'static str, mib: u64, options: &'static str) -> Self {
         Self {
-            name,
+            drive: Drive {
+                name,
+                image: folder.join(format!("{name}.img")),
+                options,
+            },
             mib,
             block_size: if options.contains("bs=4096") { 4096 } else { 512 },
-            read_only: options.split(',').any(|option| option == "ro"),
-            options,
-            image: folder.join(format!("{name}.img")),
             taken: 0,
             hash: None,
         }
-    }
-
-    /// The VMM's `--disk` for this disk at a path, which differs where the VMM runs in another machine.
-    pub(crate) fn argument(&self, path: &Path) -> OsString {
-        let mut argument = OsString::from(path);
-        if !self.options.is_empty() {
-            argument.push(",");
-            argument.push(self.options);
-        }
-        argument
     }
 
     fn make(&mut self, content: &Path) -> Result<()> {
@@ -66,17 +52,17 @@ impl Disk {
                     "-b",
                     &block,
                     "-L",
-                    &format!("interop-{}", self.name),
+                    &format!("interop-{}", self.drive.name),
                 ])
                 .args(["-E", "root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0"])
                 .arg("-d")
                 .arg(content)
-                .arg(&self.image)
+                .arg(&self.drive.image)
                 .arg(format!("{}m", self.mib)),
         )?;
         self.taken = self.taken_now()?;
-        self.hash = if self.read_only {
-            Some(hash_of(File::open(&self.image)?.into())?)
+        self.hash = if self.drive.is_read_only() {
+            Some(hash_of(File::open(&self.drive.image)?.into())?)
         } else {
             None
         };
@@ -84,14 +70,14 @@ impl Disk {
     }
 
     fn taken_now(&self) -> Result<u64> {
-        Ok(self.image.metadata()?.blocks() * 512)
+        Ok(self.drive.image.metadata()?.blocks() * 512)
     }
 
     /// Whether the file system is whole, as `e2fsck -fn` sees it; what it said where it is not.
     pub(crate) fn file_system(&self) -> Result<(), String> {
         let checked = command::tool("e2fsck")
             .arg("-fn")
-            .arg(&self.image)
+            .arg(&self.drive.image)
             .output()
             .map_err(|error| error.to_string())?;
         if checked.status.success() {
@@ -109,7 +95,7 @@ impl Disk {
         let mut reader = command::tool("debugfs")
             .arg("-R")
             .arg(format!("cat {path}"))
-            .arg(&self.image)
+            .arg(&self.drive.image)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
@@ -126,7 +112,7 @@ impl Disk {
 
     /// Whether an image that nobody may write still is what it was.
     pub(crate) fn is_unchanged(&self) -> Result<bool> {
-        let now = hash_of(File::open(&self.image)?.into())?;
+        let now = hash_of(File::open(&self.drive.image)?.into())?;
         Ok(self.hash.as_ref().is_none_or(|then| *then == now))
     }
 }
@@ -151,13 +137,13 @@ pub(crate) fn make(folder: &Path, fill_root: impl FnOnce(&Path) -> Result<()>) -
         Disk::new(folder, "second", 64, "controller=1,bs=4096"),
     ];
     for disk in &mut disks {
-        let content = match disk.name {
+        let content = match disk.drive.name {
             "root" => &root,
             "locked" => &locked,
             _ => &empty,
         };
         disk.make(content)
-            .with_context(|| format!("cannot make the image of the disk {}", disk.name))?;
+            .with_context(|| format!("cannot make the image of the disk {}", disk.drive.name))?;
     }
     Ok(disks)
 }
@@ -191,18 +177,6 @@ fn hash_of(content: Stdio) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_vmm_is_told_of_a_disk_with_its_options() {
-        let disk = Disk::new(Path::new("/run"), "locked", 16, "ro,lun=2");
-        assert!(disk.read_only);
-        assert_eq!(disk.argument(Path::new("/dev/vdc")), "/dev/vdc,ro,lun=2");
-        assert!(!Disk::new(Path::new("/run"), "root", 16, "").read_only);
-        assert_eq!(
-            Disk::new(Path::new("/run"), "root", 16, "").argument(Path::new("a")),
-            "a"
-        );
-    }
 
     #[test]
     fn hashes_are_those_of_sha_256() {

@@ -2,15 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::{bad_input, command};
-
-use super::archive::Archive;
-use super::kernel::Kernel;
-use super::modules::{Module, Modules, Wanted, modules_dep};
+use crate::rig::{Busybox, Kernel, Modules, Wanted, modules_dep};
 
 const INITRAMFS: &str = include_str!("../../guest/initramfs.sh");
 const INIT: &str = include_str!("../../guest/init.sh");
@@ -47,40 +43,6 @@ const SYSTEM_MODULES: [Wanted<'_>; 3] = [
     Wanted::IfThere("hv_utils"),
     Wanted::IfThere("sg"),
 ];
-
-/// The machine's own static busybox, which is all the user space that the guests have.
-pub(crate) struct Busybox {
-    path: PathBuf,
-    applets: Vec<String>,
-}
-
-impl Busybox {
-    pub(crate) fn find() -> Result<Self> {
-        let path = command::find("busybox").ok_or_else(|| bad_input("missing on this machine: busybox"))?;
-        let applets = command::text(command::tool("busybox").arg("--list"))?;
-        Ok(Self {
-            path,
-            applets: applets.lines().map(Into::into).collect(),
-        })
-    }
-
-    /// The start of every initramfs: busybox as `/bin/busybox` and `/bin/sh`, the folders to mount on, and `/init`.
-    pub(crate) fn archive(&self, init: &str, modules: Vec<Module>) -> Result<Archive> {
-        let mut archive = Archive::default();
-        for folder in ["proc", "sys", "dev", "tmp", "root"] {
-            archive.folder(folder);
-        }
-        archive.program("bin/busybox", fs::read(&self.path)?);
-        archive.link("bin/sh", "busybox");
-        archive.program("init", init);
-        let order: Vec<_> = modules.iter().map(|module| module.name.as_str()).collect();
-        archive.file("modules/order", order.join("\n"));
-        for module in modules {
-            archive.file(&format!("modules/{}.ko", module.name), module.file);
-        }
-        Ok(archive)
-    }
-}
 
 /// Writes the initramfs that finds the root disk and does nothing else.
 pub(crate) fn write_initramfs(path: &Path, kernel: &Kernel, busybox: &Busybox) -> Result<()> {

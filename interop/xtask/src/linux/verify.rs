@@ -1,10 +1,9 @@
 //! From what the guest said and what is found outside of it to the list of checks.
 
-use super::console::Results;
+use crate::report::Check;
+use crate::rig::{Outcome, Results, Stats};
+
 use super::disks::Disk;
-use super::machine::Outcome;
-use super::report::Check;
-use super::stats::Stats;
 
 /// Every check, in the order in which they are told. What the guest does not answer for has failed.
 const CHECKS: [&str; 15] = [
@@ -85,7 +84,7 @@ impl Evidence<'_> {
     fn disk(&self, name: &str) -> Result<&Disk, String> {
         self.disks
             .iter()
-            .find(|disk| disk.name == name)
+            .find(|disk| disk.drive.name == name)
             .ok_or_else(|| format!("there is no disk {name}"))
     }
 

@@ -3,7 +3,7 @@
 //! It needs no KVM of this machine's, so that the boot is the same wherever QEMU runs. The disks are drives of the
 //! emulated machine that pass discards on to the images; whatever else leaves it goes through named serial ports.
 
-use std::fs;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -12,12 +12,11 @@ use anyhow::Result;
 
 use crate::command::{self, quoted};
 
-use super::disks::Disk;
-use super::guest::Busybox;
+use super::busybox::Busybox;
+use super::drive::Drive;
 use super::kernel::Kernel;
 use super::machine::{Machine, Status};
 use super::modules::{Modules, Wanted};
-use super::vmm::Invocation;
 
 const INIT: &str = include_str!("../../guest/rig.sh");
 
@@ -37,10 +36,18 @@ const CPU: &str = "EPYC,+svm,+npt,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowp
 /// Memory of the emulated machine beyond the guest's: its kernel, its files, which live in memory, and the VMM.
 const OWN_MEMORY: u32 = 512;
 
-/// Files that go from the emulated machine to this one, each through a port of its name.
-struct Port<'a> {
-    name: &'static str,
-    file: &'a Path,
+/// A program for the emulated machine to run, and what it needs there.
+pub(crate) struct Payload {
+    /// The program and its arguments. Paths are those of the emulated machine.
+    pub(crate) command: Vec<OsString>,
+    /// Its files, by their paths without the first slash; they live in memory.
+    pub(crate) files: Vec<(String, Vec<u8>)>,
+    /// The images that it has as [`drives`].
+    pub(crate) drives: Vec<Drive>,
+    /// Files of this machine's, each written through a port of its name: [`port`].
+    pub(crate) outputs: Vec<(&'static str, PathBuf)>,
+    /// The memory in MiB of the guest that it runs.
+    pub(crate) memory: u32,
 }
 
 /// Makes the emulated machine's files in a folder, and the command that runs it.
@@ -48,66 +55,31 @@ pub(crate) fn prepare(
     folder: &Path,
     kernel: &Kernel,
     busybox: &Busybox,
-    vmm: &Path,
-    mut invocation: Invocation,
-    disks: &[Disk],
+    payload: Payload,
     limit: Duration,
 ) -> Result<Machine> {
     let status = folder.join("status");
     let log = folder.join("rig.log");
-    let outputs = [
-        (
-            "stats",
-            Some(std::mem::replace(&mut invocation.stats, "/dev/port-stats".into())),
-        ),
-        ("trace", invocation.trace.replace("/dev/port-trace".into())),
-        ("pcap", invocation.pcap.replace("/dev/port-pcap".into())),
-    ];
-    if outputs[1].1.is_none() {
-        invocation.trace = None;
-    }
-    if outputs[2].1.is_none() {
-        invocation.pcap = None;
-    }
 
     let modules = Modules::find(&kernel.modules, &kernel.release)?.closure(&MODULES)?;
     let mut archive = busybox.archive(INIT, modules)?;
-    archive.program("vmm", fs::read(vmm)?);
-    archive.file("guest-kernel", fs::read(&invocation.kernel)?);
-    archive.file("guest-initramfs", fs::read(&invocation.initrd)?);
-    invocation.kernel = "/guest-kernel".into();
-    invocation.initrd = "/guest-initramfs".into();
-    invocation.disks = disks
-        .iter()
-        .zip(drives())
-        .map(|(disk, drive)| disk.argument(&drive))
-        .collect();
-    archive.file("run-vmm", script(&invocation, limit));
+    let mut memory = payload.memory + OWN_MEMORY;
+    for (path, content) in payload.files {
+        memory += u32::try_from(content.len() >> 20)?;
+        archive.program(&path, content);
+    }
+    archive.file("run-vmm", script(&payload.command, limit));
     let initramfs = folder.join("rig-initramfs");
     archive.write(&initramfs)?;
 
     let mut ports = vec![
-        Port {
-            name: "console",
-            file: Path::new("/dev/stdout"),
-        },
-        Port {
-            name: "log",
-            file: Path::new("/dev/stderr"),
-        },
-        Port {
-            name: "status",
-            file: &status,
-        },
+        ("console", PathBuf::from("/dev/stdout")),
+        ("log", PathBuf::from("/dev/stderr")),
+        ("status", status.clone()),
     ];
-    ports.extend(outputs.iter().filter_map(|(name, file)| {
-        Some(Port {
-            name,
-            file: file.as_deref()?,
-        })
-    }));
+    ports.extend(payload.outputs);
 
-    let command = qemu(kernel, &initramfs, &log, &ports, disks, invocation.memory);
+    let command = qemu(kernel, &initramfs, &log, &ports, &payload.drives, memory);
     Ok(Machine {
         command,
         status: Status::InFile(status),
@@ -115,22 +87,23 @@ pub(crate) fn prepare(
     })
 }
 
-/// The names that the emulated machine gives its drives.
-fn drives() -> impl Iterator<Item = PathBuf> {
+/// The path in the emulated machine of a port that leads to an output of this name.
+pub(crate) fn port(name: &str) -> PathBuf {
+    format!("/dev/port-{name}").into()
+}
+
+/// The paths in the emulated machine of a payload's drives.
+pub(crate) fn drives() -> impl Iterator<Item = PathBuf> {
     ('a'..='z').map(|letter| PathBuf::from(format!("/dev/vd{letter}")))
 }
 
 /// The limit holds inside too, so that the emulated machine ends when this program was ended before it.
-fn script(invocation: &Invocation, limit: Duration) -> String {
-    let arguments: Vec<_> = invocation
-        .arguments()
-        .iter()
-        .map(|argument| quoted(argument))
-        .collect();
+fn script(command: &[OsString], limit: Duration) -> String {
+    let words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
     format!(
-        "exec /bin/busybox timeout -s KILL {} /vmm {}\n",
+        "exec /bin/busybox timeout -s KILL {} {}\n",
         limit.as_secs(),
-        arguments.join(" ")
+        words.join(" ")
     )
 }
 
@@ -138,19 +111,14 @@ fn qemu(
     kernel: &Kernel,
     initramfs: &Path,
     log: &Path,
-    ports: &[Port<'_>],
-    disks: &[Disk],
-    guest_memory: u32,
+    ports: &[(&str, PathBuf)],
+    drives: &[Drive],
+    memory: u32,
 ) -> Command {
     let processors = std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 8));
     let mut qemu = command::tool("qemu-system-x86_64");
     qemu.args(["-accel", "tcg,thread=multi", "-cpu", CPU])
-        .args([
-            "-smp",
-            &processors.to_string(),
-            "-m",
-            &format!("{}M", guest_memory + OWN_MEMORY),
-        ])
+        .args(["-smp", &processors.to_string(), "-m", &format!("{memory}M")])
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
         .args(["-serial", &option("file:", log)])
         .arg("-kernel")
@@ -159,18 +127,18 @@ fn qemu(
         .arg(initramfs)
         .args(["-append", "console=ttyS0 quiet panic=-1"])
         .args(["-device", "virtio-serial-pci"]);
-    for Port { name, file } in ports {
+    for (name, file) in ports {
         qemu.args(["-chardev", &option(&format!("file,id={name},path="), file)])
             .args(["-device", &format!("virtserialport,chardev={name},name={name}")]);
     }
-    for disk in disks {
-        let read_only = if disk.read_only { "on" } else { "off" };
-        let name = disk.name;
+    for drive in drives {
+        let read_only = if drive.is_read_only() { "on" } else { "off" };
+        let name = drive.name;
         qemu.args([
             "-drive",
             &option(
                 &format!("if=none,id={name},format=raw,discard=unmap,readonly={read_only},file="),
-                &disk.image,
+                &drive.image,
             ),
         ])
         .args(["-device", &format!("virtio-blk-pci,drive={name}")]);

@@ -1,6 +1,6 @@
 //! Running the machine: its console live, its end within a limit.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use crate::command::shown;
 
 use super::console::{Line, Results};
+use super::vmm::Invocation;
 
 /// How much of the console a failure shows again.
 const TAIL: usize = 40;
@@ -54,6 +55,17 @@ enum Said {
 }
 
 impl Machine {
+    /// The VMM on this machine.
+    pub(crate) fn direct(vmm: &Path, invocation: &Invocation) -> Self {
+        let mut command = Command::new(vmm);
+        command.args(invocation.arguments()).stdin(Stdio::null());
+        Self {
+            command,
+            status: Status::OfTheProcess,
+            log: None,
+        }
+    }
+
     /// Runs to the end, or to the limit.
     pub(crate) fn run(mut self, limit: Duration) -> Result<Outcome> {
         let start = Instant::now();
@@ -92,6 +104,44 @@ impl Machine {
                 .and_then(|text| text.trim().parse().ok()),
         };
         Ok(outcome)
+    }
+}
+
+impl Outcome {
+    /// What the guest measured, and what was measured around it.
+    pub(crate) fn figures(&self) -> BTreeMap<String, f64> {
+        let mut figures = self.results.figures.clone();
+        let measured = [
+            ("rig_seconds", self.rig_seconds),
+            ("boot_seconds", self.boot_seconds),
+            ("run_seconds", Some(self.run_seconds)),
+        ];
+        figures.extend(
+            measured
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?))),
+        );
+        figures
+    }
+
+    /// Shows the consoles' ends on standard error, for a run that did not end as it should.
+    pub(crate) fn tell_trouble(&self, limit: Duration, log: Option<&Path>) {
+        let how = match self.status {
+            _ if self.timed_out => format!("the machine did not end within {} s", limit.as_secs()),
+            Some(status) => format!("the VMM ended with status {status} before the guest was done"),
+            None => "the machine ended without a word from the VMM".into(),
+        };
+        eprintln!("error: {how}; the end of its console:");
+        for line in &self.tail {
+            eprintln!("  {line}");
+        }
+        let Some(log) = log.filter(|_| self.status.is_none()) else {
+            return;
+        };
+        eprintln!("the end of the console of the emulated machine around it:");
+        for line in tail_of(log) {
+            eprintln!("  {line}");
+        }
     }
 }
 
@@ -171,7 +221,7 @@ fn read_lines(from: impl Read + Send + 'static, to: Sender<Said>, wrap: fn(Strin
 }
 
 /// The last lines of a log file, for an error to show.
-pub(crate) fn tail_of(log: &Path) -> Vec<String> {
+fn tail_of(log: &Path) -> Vec<String> {
     let bytes = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<_> = text.lines().map(|line| line.trim_end().to_owned()).collect();
