@@ -5,7 +5,8 @@ use core::mem::{offset_of, size_of};
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::synic::MESSAGE_PAYLOAD_MAX;
+use crate::ConnectionId;
+use crate::synic::{MESSAGE_PAYLOAD_MAX, MessageError, MessageType};
 
 /// Bytes of the pages that the hypervisor deals in, whatever the guest's own page size is.
 pub const PAGE_SIZE: usize = 4096;
@@ -16,11 +17,11 @@ pub const PAGE_SIZE: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 pub struct PostMessageInput {
-    /// The [`ConnectionId`](crate::ConnectionId) to post to.
+    /// The [`ConnectionId`] to post to.
     pub connection_id: U32,
     /// Zero.
     pub reserved: U32,
-    /// The [`MessageType`](crate::synic::MessageType) that the message will have; neither 0 nor with the top bit.
+    /// The [`MessageType`] that the message will have; neither 0 nor with the top bit.
     /// VMBus: 1.
     pub message_type: U32,
     /// Bytes of the payload that count, 0 to 240.
@@ -38,6 +39,39 @@ const _: () = {
     assert!(offset_of!(PostMessageInput, payload) == 16);
 };
 
+impl PostMessageInput {
+    /// The input for a message to this connection, with a copy of the payload.
+    ///
+    /// # Errors
+    /// When the payload is longer than [`MESSAGE_PAYLOAD_MAX`], or the type is 0 or one of the hypervisor's.
+    pub fn new(
+        connection: ConnectionId,
+        message_type: MessageType,
+        payload: &[u8],
+    ) -> Result<Self, MessageError> {
+        if message_type == MessageType::NONE {
+            return Err(MessageError::NoType);
+        }
+        if message_type.is_hypervisor() {
+            return Err(MessageError::HypervisorType { message_type });
+        }
+        let too_long = MessageError::PayloadTooLong { len: payload.len() };
+        let mut input = Self {
+            connection_id: U32::new(connection.0),
+            reserved: U32::ZERO,
+            message_type: U32::new(message_type.0),
+            payload_size: U32::new(u32::try_from(payload.len()).map_err(|_| too_long)?),
+            payload: [0; MESSAGE_PAYLOAD_MAX],
+        };
+        input
+            .payload
+            .get_mut(..payload.len())
+            .ok_or(too_long)?
+            .copy_from_slice(payload);
+        Ok(input)
+    }
+}
+
 /// Input of [`SIGNAL_EVENT`](crate::CallCode::SIGNAL_EVENT), 8 bytes: in memory, or in the fast form in the first
 /// register.
 ///
@@ -47,7 +81,7 @@ const _: () = {
 )]
 #[repr(C)]
 pub struct SignalEventInput {
-    /// The [`ConnectionId`](crate::ConnectionId) to signal on.
+    /// The [`ConnectionId`] to signal on.
     pub connection_id: U32,
     /// Which flag, counted from the port's first.
     pub flag_number: U16,

@@ -44,6 +44,11 @@ bitflags::bitflags! {
     }
 }
 
+impl MsrAccess {
+    /// What VMBus needs: hypercalls, the VP index and the SynIC.
+    pub const VMBUS: Self = Self::SYNIC.union(Self::HYPERCALL).union(Self::VP_INDEX);
+}
+
 bitflags::bitflags! {
     /// EBX: which hypercalls the guest may make; bits 63:32 of the partition's privileges.
     ///
@@ -93,6 +98,11 @@ bitflags::bitflags! {
         const ISOLATION = 1 << 22;
         const _ = !0;
     }
+}
+
+impl CallAccess {
+    /// What VMBus needs: messages and events.
+    pub const VMBUS: Self = Self::POST_MESSAGES.union(Self::SIGNAL_EVENTS);
 }
 
 bitflags::bitflags! {
@@ -228,15 +238,9 @@ impl FeatureLeaf {
         }
     }
 
-    /// Whether a guest has what VMBus needs: hypercalls, the VP index, the SynIC, messages and events.
+    /// Whether a guest has what VMBus needs: [`MsrAccess::VMBUS`] and [`CallAccess::VMBUS`].
     #[must_use]
     pub const fn has_vmbus(self) -> bool {
-        self.msrs.contains(
-            MsrAccess::SYNIC
-                .union(MsrAccess::HYPERCALL)
-                .union(MsrAccess::VP_INDEX),
-        ) && self
-            .calls
-            .contains(CallAccess::POST_MESSAGES.union(CallAccess::SIGNAL_EVENTS))
+        self.msrs.contains(MsrAccess::VMBUS) && self.calls.contains(CallAccess::VMBUS)
     }
 }

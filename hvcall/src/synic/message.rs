@@ -153,6 +153,12 @@ pub enum MessageError {
     /// The type is [`MessageType::NONE`], which stands for a free slot.
     #[error("a message of type 0 would look like a free slot")]
     NoType,
+    /// The type is one that only the hypervisor sends, and a guest would post it.
+    #[error("a guest cannot post a message of type {message_type}")]
+    HypervisorType {
+        /// The type.
+        message_type: MessageType,
+    },
 }
 
 /// The message page (SIMP): a slot for each SINT.

@@ -1,0 +1,37 @@
+//! The guest's side: what a kernel needs to find the hypervisor, call it, and hear from it.
+//!
+//! | step | with |
+//! |---|---|
+//! | find out what the guest runs on | [`Hypervisor::detect`] |
+//! | say who the guest is | [`identify`] |
+//! | switch the hypercall page on | [`CallPage`], x86-64 only |
+//! | make hypercalls | a [`Gate`]; [`signal_event`], [`Post`], [`call_rep`] |
+//! | take messages and events | [`Synic`], one for each processor |
+//! | tell the time | [`reference_time`], [`TscPage`] |
+//!
+//! Nothing here waits, allocates or keeps a global. What touches the processor is a trait ([`Msrs`], [`Gate`],
+//! [`Cpuid`]) with an implementation for each architecture beside it, so that a kernel can put its own in place.
+//!
+//! A host is hostile: what it writes to shared pages is read once and judged then, and no count or status that it
+//! returns makes a loop unbounded. What it can do is to deny its services.
+
+mod detect;
+mod events;
+#[allow(unsafe_code, reason = "the island: each block has its argument")]
+mod gate;
+mod interface;
+mod messages;
+mod post;
+mod rep;
+mod synic;
+mod time;
+
+pub use detect::{Cpuid, DetectError, Hypervisor, NotOffered, VirtStack};
+pub use events::{EventPage, TakenFlags};
+pub use gate::*;
+pub use interface::{CallPage, InterfaceError, NotEnabled, clear_identity, identify};
+pub use messages::{Eom, MessagePage, Received, SlotFault};
+pub use post::{Post, PostBackoff, PostError, Posted, signal_event};
+pub use rep::{RepCall, RepError};
+pub use synic::{FIRST_VECTOR, SintSetup, StillOn, Synic, SynicError, SynicRegisters};
+pub use time::{TscPage, TscPageUnusable, reference_time};

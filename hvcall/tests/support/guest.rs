@@ -1,0 +1,228 @@
+//! A guest's surroundings for tests: pages, registers, a gate into the host's side of this crate.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use hvcall::guest::{Gate, MsrError, Msrs, SharedPage, TooLong};
+use hvcall::host::{CallRegisters, Request, decode};
+use hvcall::{GuestMemory, HvStatus, HypercallControl, HypercallResult, MemoryError, Msr};
+
+#[repr(C, align(4096))]
+struct Page([AtomicU32; 1024]);
+
+/// A page that both ends reach: the guest by its [`SharedPage`], the host by its guest-physical address.
+pub struct HostPage {
+    gpa: u64,
+    page: &'static Page,
+}
+
+/// A new page at this guest-physical address, full of what was there before.
+pub fn page(gpa: u64) -> (SharedPage, HostPage) {
+    // The guest's end lends it for good.
+    let page: &'static Page = Box::leak(Box::new(Page([const { AtomicU32::new(0xdead_beef) }; 1024])));
+    // SAFETY: the page lives for ever, is aligned, and both ends access its words by atomics alone.
+    let shared = unsafe { SharedPage::new(NonNull::from(page).cast(), gpa) }.unwrap();
+    (shared, HostPage { gpa, page })
+}
+
+impl HostPage {
+    fn word(&self, gpa: u64, len: usize) -> Result<&AtomicU32, MemoryError> {
+        let failed = MemoryError { gpa, len };
+        let index = gpa.checked_sub(self.gpa).ok_or(failed)? / 4;
+        self.page.0.get(usize::try_from(index).unwrap()).ok_or(failed)
+    }
+
+    /// What stands there.
+    pub fn u32(&self, offset: u64) -> u32 {
+        self.load_u32(self.gpa + offset).unwrap()
+    }
+
+    /// Puts bytes there, as a host without manners does.
+    pub fn put(&self, offset: u64, bytes: &[u8]) {
+        self.write(self.gpa + offset, bytes).unwrap();
+    }
+}
+
+impl GuestMemory for HostPage {
+    fn read(&self, gpa: u64, dst: &mut [u8]) -> Result<(), MemoryError> {
+        for (at, byte) in (gpa..).zip(dst) {
+            *byte = self.word(at, 1)?.load(Ordering::Relaxed).to_le_bytes()[(at % 4) as usize];
+        }
+        Ok(())
+    }
+
+    fn write(&self, gpa: u64, src: &[u8]) -> Result<(), MemoryError> {
+        for (at, byte) in (gpa..).zip(src) {
+            let word = self.word(at, 1)?;
+            let mut bytes = word.load(Ordering::Relaxed).to_le_bytes();
+            bytes[(at % 4) as usize] = *byte;
+            word.store(u32::from_le_bytes(bytes), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn load_u32(&self, gpa: u64) -> Result<u32, MemoryError> {
+        Ok(self.word(gpa, 4)?.load(Ordering::Acquire))
+    }
+
+    fn store_u32(&self, gpa: u64, value: u32) -> Result<(), MemoryError> {
+        self.word(gpa, 4)?.store(value, Ordering::Release);
+        Ok(())
+    }
+
+    fn fetch_or_u32(&self, gpa: u64, bits: u32) -> Result<u32, MemoryError> {
+        Ok(self.word(gpa, 4)?.fetch_or(bits, Ordering::SeqCst))
+    }
+}
+
+/// Registers of one processor, which keep what they are given, unless a test says otherwise.
+#[derive(Default)]
+pub struct FakeMsrs {
+    values: RefCell<BTreeMap<Msr, u64>>,
+    /// Registers that ignore writes.
+    pub stuck: RefCell<Vec<Msr>>,
+    /// Registers that are not there.
+    pub absent: RefCell<Vec<Msr>>,
+    /// Every write that took, in order.
+    pub log: RefCell<Vec<(Msr, u64)>>,
+}
+
+impl FakeMsrs {
+    pub fn with(values: &[(Msr, u64)]) -> Self {
+        let msrs = Self::default();
+        msrs.values.borrow_mut().extend(values.iter().copied());
+        msrs
+    }
+
+    pub fn get(&self, msr: Msr) -> u64 {
+        self.values.borrow().get(&msr).copied().unwrap_or(0)
+    }
+
+    pub fn set(&self, msr: Msr, value: u64) {
+        self.values.borrow_mut().insert(msr, value);
+    }
+
+    pub fn written(&self) -> Vec<Msr> {
+        self.log.borrow().iter().map(|(msr, _)| *msr).collect()
+    }
+}
+
+impl Msrs for FakeMsrs {
+    fn read(&self, msr: Msr) -> Result<u64, MsrError> {
+        if self.absent.borrow().contains(&msr) {
+            return Err(MsrError::Unavailable { msr });
+        }
+        Ok(self.get(msr))
+    }
+
+    unsafe fn write(&self, msr: Msr, value: u64) -> Result<(), MsrError> {
+        if self.absent.borrow().contains(&msr) {
+            return Err(MsrError::Unavailable { msr });
+        }
+        if !self.stuck.borrow().contains(&msr) {
+            self.log.borrow_mut().push((msr, value));
+            self.set(msr, value);
+        }
+        Ok(())
+    }
+}
+
+/// A gate whose other side is [`hvcall::host`]: what it decodes is kept, and answered with the next prepared status.
+pub struct HostGate {
+    pub memory: Arc<HostPage>,
+    pub answers: RefCell<VecDeque<HvStatus>>,
+    pub requests: RefCell<Vec<Request>>,
+}
+
+impl HostGate {
+    pub fn new(memory: HostPage, answers: &[HvStatus]) -> Self {
+        Self {
+            memory: Arc::new(memory),
+            answers: RefCell::new(answers.iter().copied().collect()),
+            requests: RefCell::default(),
+        }
+    }
+}
+
+impl Gate for HostGate {
+    unsafe fn call(&self, control: HypercallControl, first: u64, second: u64) -> HypercallResult {
+        let registers = CallRegisters {
+            control: control.bits(),
+            input: first,
+            output: second,
+            xmm: None,
+        };
+        match decode(&registers, &*self.memory) {
+            Ok(request) => {
+                self.requests.borrow_mut().push(request);
+                self.answers
+                    .borrow_mut()
+                    .pop_front()
+                    .unwrap_or(HvStatus::SUCCESS)
+                    .into()
+            }
+            Err(status) => status.into(),
+        }
+    }
+
+    unsafe fn call_extended(
+        &self,
+        _: HypercallControl,
+        _: &[u64],
+        _: &mut [u64],
+    ) -> Result<HypercallResult, TooLong> {
+        panic!("nothing here calls so")
+    }
+}
+
+/// What a gate was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub control: HypercallControl,
+    pub input: Vec<u64>,
+}
+
+/// A gate that answers what a test prepared, for ever the last answer, and keeps what it was asked.
+pub struct ScriptedGate {
+    answers: Vec<HypercallResult>,
+    pub output: Vec<u64>,
+    pub calls: RefCell<Vec<Call>>,
+    at: Cell<usize>,
+}
+
+impl ScriptedGate {
+    pub fn new(answers: &[HypercallResult]) -> Self {
+        Self {
+            answers: answers.to_vec(),
+            output: Vec::new(),
+            calls: RefCell::default(),
+            at: Cell::new(0),
+        }
+    }
+
+    fn answer(&self, control: HypercallControl, input: Vec<u64>) -> HypercallResult {
+        self.calls.borrow_mut().push(Call { control, input });
+        let at = self.at.get().min(self.answers.len() - 1);
+        self.at.set(at + 1);
+        self.answers[at]
+    }
+}
+
+impl Gate for ScriptedGate {
+    unsafe fn call(&self, control: HypercallControl, first: u64, second: u64) -> HypercallResult {
+        self.answer(control, vec![first, second])
+    }
+
+    unsafe fn call_extended(
+        &self,
+        control: HypercallControl,
+        input: &[u64],
+        output: &mut [u64],
+    ) -> Result<HypercallResult, TooLong> {
+        output.copy_from_slice(&self.output[..output.len()]);
+        Ok(self.answer(control.with_fast(), input.to_vec()))
+    }
+}
