@@ -25,6 +25,13 @@ pub(crate) enum Task {
     #[command(after_help = LINUX_EXAMPLES)]
     Linux(LinuxOptions),
 
+    /// Build the published crates for x86-64 and AArch64 without an operating system
+    ///
+    /// Needs Rust's core library for x86_64-unknown-none and aarch64-unknown-none: what `rustup target add` brings, or,
+    /// on Debian, the sources that it is built from (rustc-web, cargo-web, rust-web-src). What is missing is installed
+    /// by rustup where there is a network, and by apt as root; else the task says what to install.
+    NoStd,
+
     /// Run what is tested without a guest: format, lints, unit tests, documentation
     ///
     /// With CI=true in the environment a missing prerequisite that cannot be installed is a failure; without

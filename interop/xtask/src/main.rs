@@ -1,8 +1,10 @@
 //! The project's tasks, run as `cargo xtask TASK`: the same on a developer's machine and in CI.
 
+mod bare;
 mod cli;
 mod command;
 mod linux;
+mod no_std;
 mod progress;
 mod report;
 mod rig;
@@ -35,6 +37,7 @@ impl std::error::Error for BadInput {}
 fn main() -> ExitCode {
     let result = match cli::Task::parse() {
         cli::Task::Linux(options) => linux::run(&options),
+        cli::Task::NoStd => no_std::run(),
         cli::Task::Test(options) => suite::run(&options),
     };
     match result {

@@ -32,7 +32,7 @@ enum Runs {
     },
 }
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -58,6 +58,13 @@ const STEPS: [Step; 5] = [
         name: "tests, all features",
         run: Runs::Cargo {
             arguments: "test --all-features",
+            environment: &[],
+        },
+    },
+    Step {
+        name: "no-std",
+        run: Runs::Cargo {
+            arguments: "xtask no-std",
             environment: &[],
         },
     },

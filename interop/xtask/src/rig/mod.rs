@@ -30,7 +30,7 @@ pub(crate) use self::machine::{Machine, Outcome};
 pub(crate) use self::modules::{Modules, Wanted, modules_dep};
 pub(crate) use self::nested::prepare;
 pub(crate) use self::outputs::Outputs;
-pub(crate) use self::prerequisites::ensure;
+pub(crate) use self::prerequisites::{can_install, ensure, install};
 pub(crate) use self::stats::Stats;
 pub(crate) use self::vmm::{Invocation, build};
 
