@@ -1,7 +1,7 @@
 //! VMBus is how Hyper-V offers devices to its guests: a control plane of messages that tells what there is and opens channels, and in each
-//! channel two rings that carry packets. This crate is the control plane: its [messages](wire), and the [host's end](host) of the
-//! connection as an engine that does no input or output. On KVM and elsewhere it makes a VMM speak to the drivers that Linux and
-//! Windows bring along.
+//! channel two rings that carry packets. This crate is the control plane: its [messages](wire), and both ends of the connection as engines
+//! that do no input or output. The [host's end](host) makes a VMM, on KVM and elsewhere, speak to the drivers that Linux and Windows bring
+//! along; the [guest's end](guest) gives a kernel the devices of Hyper-V, or of such a VMM.
 //!
 //! It depends on no operating system and no allocator, and it has no `unsafe`. Data planes and devices are crates of their own:
 //! [`ringbuf`] and [`hvcall`], re-exported here, `storvsc-proto` and `netvsc-proto`.
@@ -59,6 +59,41 @@
 //!
 //! [`host::Bus`] does the delivery and the mapping of rings, and leaves the embedder the channels to serve; see [`host`].
 //!
+//! # A guest in few lines
+//!
+//! ```
+//! use core::time::Duration;
+//!
+//! use vmbus_proto::guest::{Contiguous, Event, Guest, GuestConfig, OpenParams, Posted};
+//! use vmbus_proto::hvcall::{HvStatus, VpIndex};
+//! use vmbus_proto::wire::Version;
+//!
+//! // Messages come to VP 0. `Contiguous` stands for the memory that this guest lends.
+//! let config = GuestConfig { highest: Version::IRON, ..GuestConfig::new(VpIndex(0)) };
+//! let mut guest: Guest<Contiguous> = Guest::new(config);
+//! guest.connect()?;
+//!
+//! // The host is asked for 5.3, by the hypercall post-message; its status is what `message_posted` takes.
+//! let contact = guest.next_message().expect("a message");
+//! assert_eq!((contact.connection.0, &contact.payload[8..12]), (4, &[3, 0, 5, 0][..]));
+//! assert_eq!(guest.message_posted(HvStatus::SUCCESS), Posted::Done);
+//! // Time goes in by one call. From here on an answer is waited for.
+//! guest.handle_timeout(Duration::ZERO);
+//! assert_eq!(guest.poll_timeout(), Some(Duration::from_secs(10)));
+//!
+//! // What a host's answer looks like in the message page: accepted, and messages go to connection 4.
+//! guest.handle_message(&[15, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0])?;
+//! let event = guest.poll_event();
+//! assert!(matches!(event, Some(Event::Connected(connected)) if connected.version.dotted().to_string() == "5.3"));
+//!
+//! // The offers are asked for by themselves. Of each, `Event::Offered` tells, and `Guest::open` opens it.
+//! assert_eq!(guest.next_message().expect("a message").payload[..], [3, 0, 0, 0, 0, 0, 0, 0]);
+//! # let _ = OpenParams::new(2, VpIndex(0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`guest::Bus`] does the posting, the waiting and the making of rings, and leaves the embedder the channels to use; see [`guest`].
+//!
 //! # Memory
 //!
 //! All of it is the value that the embedder makes, and the storage for page numbers that it lends: a [`host::Host`] with the default bounds
@@ -66,7 +101,12 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod channel_state;
+pub mod guest;
 pub mod host;
+#[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
+mod testing;
 pub mod wire;
 
 pub use hvcall;

@@ -1,7 +1,7 @@
 //! The channels: what the guest knows of each, and what the device does with it.
 
-use super::fault::ChannelState;
 use super::params::{ChannelId, OfferParams};
+use crate::channel_state::ChannelState;
 use crate::wire::{GpadlId, RelId, USER_DEFINED_SIZE};
 use hvcall::synic::EVENT_FLAG_COUNT;
 

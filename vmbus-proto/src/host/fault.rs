@@ -3,6 +3,7 @@
 use thiserror::Error;
 use vmbus_ringbuf::RangeFault;
 
+use crate::channel_state::ChannelState;
 use crate::wire::{DecodeError, GpadlId, MessageType, RelId, Version};
 
 /// Why a guest's message was not followed. Where the protocol has an answer that says so, it is on its way.
@@ -156,30 +157,6 @@ pub enum Breach {
         /// Where the second ring should begin.
         downstream: u32,
     },
-}
-
-/// What a channel is, for [`Breach::ChannelState`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChannelState {
-    /// Not open.
-    Closed,
-    /// The open request is not answered yet.
-    Opening,
-    /// Open.
-    Open,
-    /// Closed by the guest or rescinded, while the device still works on it.
-    Closing,
-}
-
-impl core::fmt::Display for ChannelState {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Closed => "closed",
-            Self::Opening => "opening",
-            Self::Open => "open",
-            Self::Closing => "closing",
-        })
-    }
 }
 
 /// Which bound was reached.

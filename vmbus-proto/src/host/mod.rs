@@ -79,11 +79,12 @@ mod params;
 mod poll;
 mod ticket;
 
+pub use crate::channel_state::ChannelState;
 pub use bus::{Bus, BusError, BusEvent, MapError, OpenedChannel, PostError, Vmm};
 pub use config::{FEATURES, HostConfig, VERSIONS};
 pub use engine::Host;
 pub use event::{Connected, Event, OpenParams};
-pub use fault::{Breach, Capacity, ChannelState, HandleError};
+pub use fault::{Breach, Capacity, HandleError};
 pub use gpadl::{GpadlView, RingPages};
 pub use outbox::Outbound;
 pub use params::{ChannelId, ChannelSignal, MessageTarget, OfferError, OfferParams, UnknownChannel};

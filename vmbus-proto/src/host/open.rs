@@ -2,8 +2,9 @@
 
 use super::channel::{Channel, Modify, Opened, Standing, Usage};
 use super::engine::{Host, modify_response};
-use super::fault::{Breach, ChannelState, HandleError};
+use super::fault::{Breach, HandleError};
 use super::gpadl::{RingPages, State};
+use crate::channel_state::ChannelState;
 use crate::wire::{
     HostMessage, MessageType, ModifyChannel, NO_INTERRUPTS_VP, OpenChannel, OpenRequest, OpenResult, RelId,
     Status,

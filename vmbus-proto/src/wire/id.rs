@@ -65,3 +65,8 @@ pub const MESSAGE_CONNECTION: ConnectionId = ConnectionId(1);
 pub const MESSAGE_CONNECTION_5_0: ConnectionId = ConnectionId(4);
 /// The connection that a guest posts to when a paravisor in a higher VTL is to answer.
 pub const MESSAGE_CONNECTION_REDIRECTED: ConnectionId = ConnectionId(0x0080_0074);
+/// The connection that a guest signals for channels which have none of their own: before 1.1 all, and at 1.1 those that are not
+/// [dedicated](super::OfferSignal::is_dedicated).
+///
+/// Source: Linux `VMBUS_EVENT_CONNECTION_ID`.
+pub const EVENT_CONNECTION: ConnectionId = ConnectionId(2);

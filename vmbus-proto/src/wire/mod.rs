@@ -56,8 +56,8 @@ pub use gpadl::{
 };
 pub use guid::{Guid, NoGuid};
 pub use id::{
-    ConnectionState, GpadlId, MESSAGE_CONNECTION, MESSAGE_CONNECTION_5_0, MESSAGE_CONNECTION_REDIRECTED,
-    RelId, Status,
+    ConnectionState, EVENT_CONNECTION, GpadlId, MESSAGE_CONNECTION, MESSAGE_CONNECTION_5_0,
+    MESSAGE_CONNECTION_REDIRECTED, RelId, Status,
 };
 pub use message::{
     DecodeError, Direction, Encoded, HEADER_SIZE, ListTooLong, MESSAGE_MAX, MessageHeader, MessageInfo,

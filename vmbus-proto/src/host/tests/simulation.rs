@@ -5,19 +5,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::*;
-
-/// A generator that is the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(0x5851_f42d_4c95_7f2d)
-            .wrapping_add(0x1405_7b7e_f767_814f);
-        (self.0 >> 33) % sides
-    }
-}
+use crate::testing::Dice;
 
 /// How far a guest is with a channel.
 #[derive(Clone, Copy, Debug, PartialEq)]
