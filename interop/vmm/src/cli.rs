@@ -26,6 +26,7 @@ Exit status:
   3  the guest reset the machine; there is no firmware to start it again, so start the VMM again
   4  the guest crashed: it said so, or its processor gave up
   5  quit at the console, with Ctrl-A x
+  or what the guest says at the test port, with --test-ports
 
 Examples:
   vmm --kernel /boot/vmlinuz --initrd initrd.img --disk root.img --cmdline 'console=ttyS0 root=/dev/sda'
@@ -88,6 +89,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE.json")]
     pub(crate) stats: Option<PathBuf>,
 
+    /// Give the guest ports to test with
+    ///
+    /// A byte V at port 0xF4 ends the VMM with the status 2 V + 1, as QEMU's isa-debug-exit does. A byte at port 0xF5 takes a
+    /// device off the bus, 0x80 more gives it back: 0 is the first SCSI controller, the network card comes after the last.
+    #[arg(long)]
+    test_ports: bool,
+
     /// How much the VMM says on standard error: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(crate) log: LevelFilter,
@@ -114,6 +122,7 @@ impl Arguments {
                 (card, network)
             }),
             trace: self.trace.clone(),
+            test_ports: self.test_ports,
         }
     }
 }

@@ -60,3 +60,8 @@ pub const SLEEP_TYPE_OFF: u8 = 5;
 pub const SCI_IRQ: u16 = 9;
 /// The interrupt that the DSDT names for the VMBus device; Hyper-V and QEMU name one, nobody ever raises it.
 pub const VMBUS_IRQ: u32 = 7;
+/// By a byte here a guest that tests ends the machine with a status of its choice. The port is the one that people give QEMU's
+/// `isa-debug-exit`.
+pub const TEST_EXIT_PORT: u16 = 0xF4;
+/// By a byte here a guest that tests has a device taken away, or given back.
+pub const TEST_DEVICE_PORT: u16 = 0xF5;

@@ -22,6 +22,7 @@ pub mod serial;
 pub mod stats;
 pub mod synic;
 mod sys;
+pub mod test_ports;
 pub mod trace;
 mod vcpu;
 pub mod vectored;

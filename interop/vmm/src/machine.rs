@@ -10,6 +10,7 @@ use crate::ports::Ports;
 use crate::serial::Serial;
 use crate::stats::Stats;
 use crate::synic::Synic;
+use crate::test_ports::TestPorts;
 use crate::trace::Tracer;
 use crate::vcpu::Vcpu;
 use crate::vmbus::{Device, VmBus};
@@ -46,6 +47,8 @@ pub struct Config {
     pub net: Option<(NetConfig, Network)>,
     /// Where to write a trace of the bus.
     pub trace: Option<PathBuf>,
+    /// Whether it has the ports for a guest that tests.
+    pub test_ports: bool,
 }
 
 /// How a machine's life ended.
@@ -62,6 +65,8 @@ pub enum Ending {
     TripleFault,
     /// The person at the console pulled the plug.
     Quit,
+    /// The guest ended the machine by the test port, which makes this the exit status.
+    Chosen(u8),
     /// The VMM or KVM failed.
     Failed(String),
 }
@@ -76,6 +81,7 @@ impl Ending {
             Self::Reset => 3,
             Self::Crash(_) | Self::TripleFault => 4,
             Self::Quit => 5,
+            Self::Chosen(status) => *status,
         }
     }
 }
@@ -88,6 +94,7 @@ impl fmt::Display for Ending {
             Self::Crash(parameters) => write!(f, "the guest crashed, parameters {parameters:#x?}"),
             Self::TripleFault => write!(f, "the guest's processor gave up (triple fault)"),
             Self::Quit => write!(f, "quit at the console"),
+            Self::Chosen(status) => write!(f, "the guest ended the machine with status {status}"),
             Self::Failed(why) => write!(f, "{why}"),
         }
     }
@@ -173,7 +180,6 @@ impl Machine {
         let serial = Arc::new(Serial::new(output)?);
         vm.register_irqfd(serial.interrupt(), layout::SERIAL_IRQ)
             .map_err(kvm("connect the console"))?;
-        let ports = Ports::new(Arc::clone(&serial));
         let synic = Arc::new(Synic::new(&vm, ram, config.cpus)?);
         let mut devices: Vec<Arc<dyn Device>> = Vec::new();
         for (number, images) in by_controller(images) {
@@ -188,6 +194,8 @@ impl Machine {
             devices,
             tracer,
         ));
+        let test = config.test_ports.then(|| TestPorts::new(Arc::clone(&bus)));
+        let ports = Ports::new(Arc::clone(&serial), test);
         let partition = Arc::new(Partition {
             ram,
             ports,

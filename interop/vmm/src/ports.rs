@@ -4,6 +4,7 @@ use crate::layout;
 use crate::machine::Ending;
 use crate::rtc::Rtc;
 use crate::serial::Serial;
+use crate::test_ports::TestPorts;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,13 +26,15 @@ pub struct Ports {
     rtc: Mutex<Rtc>,
     /// PM1's enable register. The guest reads back what it wrote, or complains; no event ever happens.
     pm1_enable: AtomicU16,
+    test: Option<TestPorts>,
 }
 
 impl Ports {
-    /// The machine's ports with `serial` at COM1.
-    pub fn new(serial: Arc<Serial>) -> Self {
+    /// The machine's ports with `serial` at COM1, and those for a guest that tests if there are to be any.
+    pub fn new(serial: Arc<Serial>, test: Option<TestPorts>) -> Self {
         Self {
             serial,
+            test,
             rtc: Mutex::default(),
             pm1_enable: AtomicU16::new(0),
         }
@@ -69,6 +72,7 @@ impl Ports {
             (layout::I8042_COMMAND_PORT, [I8042_PULSE_RESET]) => return Some(Ending::Reset),
             (layout::RTC_PORT, &[index]) => self.rtc().select(index),
             (port, &[value]) if is_serial(port) => self.serial.write(port - layout::SERIAL_PORT, value),
+            (port, &[value]) => return self.test.as_ref()?.write(port, value),
             _ => {}
         }
         None
@@ -88,7 +92,7 @@ mod tests {
     use super::*;
 
     fn ports() -> Ports {
-        Ports::new(Arc::new(Serial::new(Box::new(std::io::sink())).unwrap()))
+        Ports::new(Arc::new(Serial::new(Box::new(std::io::sink())).unwrap()), None)
     }
 
     #[test]
@@ -126,6 +130,11 @@ mod tests {
             Some(Ending::Reset)
         );
         assert_eq!(ports.write(layout::RESET_PORT, &[0]), None);
+    }
+
+    #[test]
+    fn a_machine_that_is_not_for_tests_has_no_test_ports() {
+        assert_eq!(ports().write(layout::TEST_EXIT_PORT, &[0x10]), None);
     }
 
     #[test]

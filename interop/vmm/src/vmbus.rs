@@ -148,6 +148,7 @@ impl Port {
 /// The bus.
 pub struct VmBus {
     state: Mutex<State>,
+    devices: Vec<Arc<dyn Device>>,
     synic: Arc<Synic>,
     ram: &'static Ram,
     vm: Arc<VmFd>,
@@ -161,6 +162,15 @@ struct State {
     bus: Bus<'static, Platform>,
     /// Whose the channels are, and which of it: 0 is the primary one.
     offers: BTreeMap<ChannelId, (Arc<dyn Device>, u16)>,
+}
+
+impl State {
+    fn offer(&mut self, device: &Arc<dyn Device>) {
+        match self.bus.offer(device.offer()) {
+            Ok(channel) => drop(self.offers.insert(channel, (Arc::clone(device), 0))),
+            Err(error) => warn!("{} is not offered: {error}", device.name()),
+        }
+    }
 }
 
 /// A channel that is open.
@@ -186,18 +196,20 @@ impl VmBus {
             ram,
             tracer: tracer.clone(),
         };
-        let mut bus = Bus::new(Host::new(HostConfig::new(cpus.into()), storage), platform);
-        let mut offers = BTreeMap::new();
-        for device in devices {
-            match bus.offer(device.offer()) {
-                Ok(channel) => drop(offers.insert(channel, (device, 0))),
-                Err(error) => warn!("{} is not offered: {error}", device.name()),
-            }
+        let bus = Bus::new(Host::new(HostConfig::new(cpus.into()), storage), platform);
+        let devices: Vec<_> = devices.into_iter().collect();
+        let mut state = State {
+            bus,
+            offers: BTreeMap::new(),
+        };
+        for device in &devices {
+            state.offer(device);
         }
-        let state = Mutex::new(State { bus, offers });
+        let state = Mutex::new(state);
         let (breaches, stats, ended) = (Breaches::default(), Mutex::default(), AtomicBool::new(false));
         Self {
             state,
+            devices,
             synic,
             ram,
             vm,
@@ -211,6 +223,30 @@ impl VmBus {
     /// What the guest did wrong.
     pub fn breaches(&self) -> &Breaches {
         &self.breaches
+    }
+
+    /// Takes a device off the bus, whatever the guest is doing with it: the one at this place in the order of [`new`](Self::new)'s.
+    pub fn take_away(&self, index: usize) {
+        let Some(device) = self.devices.get(index) else {
+            return;
+        };
+        let mut state = self.state();
+        let mut offers = state.offers.iter();
+        let primary = offers.find(|(_, (of, index))| *index == 0 && Arc::ptr_eq(of, device));
+        if let Some(channel) = primary.map(|(channel, _)| *channel) {
+            // Fails for a channel that is on its way off the bus already. Sub-channels go with it.
+            let _going = state.bus.rescind(channel);
+        }
+        drop(state);
+        wake(self.synic.slot_free());
+    }
+
+    /// Offers a device that was [taken away](Self::take_away).
+    pub fn give_back(&self, index: usize) {
+        if let Some(device) = self.devices.get(index) {
+            self.state().offer(device);
+            wake(self.synic.slot_free());
+        }
     }
 
     /// Takes a message that the guest posted, and returns the status of the hypercall.
