@@ -17,6 +17,8 @@
 //! | [`vpset`] | sparse sets of virtual processors |
 //! | [`crash`] | what a guest tells when it crashes |
 //!
+//! [`guest`] and [`host`] are the two sides, which know each other by these types alone.
+//!
 //! Structures of the wire are `zerocopy` types of bytes in little-endian order, with their sizes and offsets checked
 //! at compile time. Codes are open: a number without a name is kept as it is, and shown as a number. Registers are
 //! types that keep reserved bits.
@@ -62,6 +64,79 @@
 //!
 //! A guest is hostile: parameters are copied out of its memory once and judged then, and nothing that it can say or
 //! do to its memory panics or hangs.
+//!
+//! # The guest's side
+//!
+//! [`guest`] is for a kernel, from the question what it runs on to the first message of the host. A kernel lends pages
+//! ([`guest::SharedPage`], the one `unsafe` constructor that everything rests on) and says how the processor's
+//! registers are reached ([`guest::Msrs`]) and how a hypercall is made ([`guest::Gate`]), of which each architecture has
+//! implementations ready-made: `guest::x86_64` with the hypercall page, VMCALL and VMMCALL, `guest::aarch64` with HVC.
+//!
+//! ```
+//! use hvcall::guest::{
+//!     CallPage, Cpuid, EventPage, Gate, Hypervisor, MessagePage, MsrError, Msrs, Post, Posted, SharedPage,
+//!     SintSetup, Synic, identify,
+//! };
+//! use hvcall::synic::MessageType;
+//! use hvcall::{ConnectionId, GuestOsId, OsType, Sint};
+//!
+//! /// Brings up the first processor. On x86-64 `cpuid` is `NativeCpuid` and `msrs` is `NativeMsrs`; then
+//! /// `PageGate::new(&call_page)` is a [`Gate`].
+//! fn start(
+//!     cpuid: &impl Cpuid,
+//!     msrs: &impl Msrs,
+//!     [code, messages, events]: [SharedPage; 3],
+//! ) -> Result<(CallPage, Synic), Box<dyn std::error::Error>> {
+//!     let hypervisor = Hypervisor::detect(cpuid)?;
+//!     hypervisor.require_vmbus()?;
+//!     identify(msrs, GuestOsId::open_source(OsType::UNDEFINED, 0, 1, 0))?;
+//!     let mut call_page = CallPage::new(code);
+//!     call_page.enable(msrs)?;
+//!     let mut synic = Synic::new(MessagePage::new(messages), EventPage::new(events));
+//!     synic.enable(msrs)?;
+//!     synic.enable_sint(msrs, Sint::VMBUS, SintSetup::recommended(&hypervisor, 0x50))?;
+//!     Ok((call_page, synic))
+//! }
+//!
+//! /// What the handler of vector 0x50 does.
+//! fn interrupt(synic: &mut Synic, msrs: &impl Msrs) -> Result<(), MsrError> {
+//!     while let Some(received) = synic.messages().take(Sint::VMBUS) {
+//!         match received.message {
+//!             Ok(message) => println!("the host says {message:?}"),
+//!             Err(fault) => println!("the host is out of order: {fault}"),
+//!         }
+//!         if let Some(eom) = received.eom {
+//!             eom.write(msrs)?;
+//!         }
+//!     }
+//!     for flag in synic.events().take(Sint::VMBUS) {
+//!         println!("channel {flag} has something");
+//!     }
+//!     Ok(())
+//! }
+//!
+//! /// Says something to the host, by way of a page that is free for it.
+//! fn say(gate: &impl Gate, page: &mut SharedPage, text: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut post = Post::new(ConnectionId(1), MessageType::VMBUS, text)?;
+//!     while let Posted::Again { wait } = post.attempt(gate, page)? {
+//!         std::thread::sleep(wait);
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A host is hostile as well: see [`guest`]. The memory that this takes is what the interface asks for. There are no
+//! buffers beside it, and no value above is larger than 300 bytes:
+//!
+//! | page of 4096 bytes | how many | |
+//! |---|---|---|
+//! | [`guest::CallPage`] | 1 | x86-64 only |
+//! | [`guest::MessagePage`] | 1 for each processor | |
+//! | [`guest::EventPage`] | 1 for each processor | |
+//! | input of [`guest::Post`] | 1 for each processor that posts | 256 bytes of it are used |
+//! | [`guest::TscPage`] | 1, if the time is told by it | |
+//!
+//! So a guest with one processor sets 20,480 bytes aside, and 12,288 for each further one.
 #![no_std]
 #![deny(unsafe_code)]
 

@@ -2,80 +2,21 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use hvcall::guest::{Gate, MsrError, Msrs, SharedPage, TooLong};
 use hvcall::host::{CallRegisters, Request, decode};
-use hvcall::{GuestMemory, HvStatus, HypercallControl, HypercallResult, MemoryError, Msr};
+use hvcall::{HvStatus, HypercallControl, HypercallResult, Msr};
 
-#[repr(C, align(4096))]
-struct Page([AtomicU32; 1024]);
+use super::FakeMemory;
 
-/// A page that both ends reach: the guest by its [`SharedPage`], the host by its guest-physical address.
-pub struct HostPage {
-    gpa: u64,
-    page: &'static Page,
-}
-
-/// A new page at this guest-physical address, full of what was there before.
-pub fn page(gpa: u64) -> (SharedPage, HostPage) {
+/// A new page at this guest-physical address, full of what was there before: the guest's end of it, and the host's.
+pub fn page(gpa: u64) -> (SharedPage, &'static FakeMemory) {
     // The guest's end lends it for good.
-    let page: &'static Page = Box::leak(Box::new(Page([const { AtomicU32::new(0xdead_beef) }; 1024])));
+    let memory: &'static FakeMemory = Box::leak(Box::new(FakeMemory::new(gpa, 1)));
+    memory.put(0, &[0xee; 4096]);
     // SAFETY: the page lives for ever, is aligned, and both ends access its words by atomics alone.
-    let shared = unsafe { SharedPage::new(NonNull::from(page).cast(), gpa) }.unwrap();
-    (shared, HostPage { gpa, page })
-}
-
-impl HostPage {
-    fn word(&self, gpa: u64, len: usize) -> Result<&AtomicU32, MemoryError> {
-        let failed = MemoryError { gpa, len };
-        let index = gpa.checked_sub(self.gpa).ok_or(failed)? / 4;
-        self.page.0.get(usize::try_from(index).unwrap()).ok_or(failed)
-    }
-
-    /// What stands there.
-    pub fn u32(&self, offset: u64) -> u32 {
-        self.load_u32(self.gpa + offset).unwrap()
-    }
-
-    /// Puts bytes there, as a host without manners does.
-    pub fn put(&self, offset: u64, bytes: &[u8]) {
-        self.write(self.gpa + offset, bytes).unwrap();
-    }
-}
-
-impl GuestMemory for HostPage {
-    fn read(&self, gpa: u64, dst: &mut [u8]) -> Result<(), MemoryError> {
-        for (at, byte) in (gpa..).zip(dst) {
-            *byte = self.word(at, 1)?.load(Ordering::Relaxed).to_le_bytes()[(at % 4) as usize];
-        }
-        Ok(())
-    }
-
-    fn write(&self, gpa: u64, src: &[u8]) -> Result<(), MemoryError> {
-        for (at, byte) in (gpa..).zip(src) {
-            let word = self.word(at, 1)?;
-            let mut bytes = word.load(Ordering::Relaxed).to_le_bytes();
-            bytes[(at % 4) as usize] = *byte;
-            word.store(u32::from_le_bytes(bytes), Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn load_u32(&self, gpa: u64) -> Result<u32, MemoryError> {
-        Ok(self.word(gpa, 4)?.load(Ordering::Acquire))
-    }
-
-    fn store_u32(&self, gpa: u64, value: u32) -> Result<(), MemoryError> {
-        self.word(gpa, 4)?.store(value, Ordering::Release);
-        Ok(())
-    }
-
-    fn fetch_or_u32(&self, gpa: u64, bits: u32) -> Result<u32, MemoryError> {
-        Ok(self.word(gpa, 4)?.fetch_or(bits, Ordering::SeqCst))
-    }
+    let shared = unsafe { SharedPage::new(memory.first_page(), gpa) }.unwrap();
+    (shared, memory)
 }
 
 /// Registers of one processor, which keep what they are given, unless a test says otherwise.
@@ -132,15 +73,15 @@ impl Msrs for FakeMsrs {
 
 /// A gate whose other side is [`hvcall::host`]: what it decodes is kept, and answered with the next prepared status.
 pub struct HostGate {
-    pub memory: Arc<HostPage>,
+    pub memory: &'static FakeMemory,
     pub answers: RefCell<VecDeque<HvStatus>>,
     pub requests: RefCell<Vec<Request>>,
 }
 
 impl HostGate {
-    pub fn new(memory: HostPage, answers: &[HvStatus]) -> Self {
+    pub fn new(memory: &'static FakeMemory, answers: &[HvStatus]) -> Self {
         Self {
-            memory: Arc::new(memory),
+            memory,
             answers: RefCell::new(answers.iter().copied().collect()),
             requests: RefCell::default(),
         }
@@ -155,7 +96,7 @@ impl Gate for HostGate {
             output: second,
             xmm: None,
         };
-        match decode(&registers, &*self.memory) {
+        match decode(&registers, self.memory) {
             Ok(request) => {
                 self.requests.borrow_mut().push(request);
                 self.answers
@@ -171,10 +112,14 @@ impl Gate for HostGate {
     unsafe fn call_extended(
         &self,
         _: HypercallControl,
-        _: &[u64],
-        _: &mut [u64],
+        input: &[u64],
+        output: &mut [u64],
     ) -> Result<HypercallResult, TooLong> {
-        panic!("nothing here calls so")
+        // As on a processor that has no registers for it.
+        Err(TooLong {
+            input: input.len(),
+            output: output.len(),
+        })
     }
 }
 

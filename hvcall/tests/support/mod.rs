@@ -1,13 +1,19 @@
 //! Guest memory for tests.
 
+pub mod guest;
+
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use hvcall::{GuestMemory, MemoryError};
 
+#[repr(C, align(4096))]
+struct Page([AtomicU32; 1024]);
+
 /// Words of memory from an address on, which threads can share.
 pub struct FakeMemory {
     base: u64,
-    words: Vec<AtomicU32>,
+    pages: Vec<Page>,
 }
 
 impl FakeMemory {
@@ -15,14 +21,35 @@ impl FakeMemory {
         assert_eq!(base % 4, 0);
         Self {
             base,
-            words: (0..pages * 1024).map(|_| AtomicU32::new(0)).collect(),
+            pages: (0..pages)
+                .map(|_| Page([const { AtomicU32::new(0) }; 1024]))
+                .collect(),
         }
+    }
+
+    /// Where the first page really is.
+    pub fn first_page(&self) -> NonNull<[u8; 4096]> {
+        NonNull::from(&self.pages[0]).cast()
+    }
+
+    /// Puts bytes there, as a host without manners does.
+    pub fn put(&self, offset: u64, bytes: &[u8]) {
+        self.write(self.base + offset, bytes).unwrap();
+    }
+
+    /// The word there.
+    pub fn u32(&self, offset: u64) -> u32 {
+        self.load_u32(self.base + offset).unwrap()
     }
 
     fn word(&self, gpa: u64, len: usize) -> Result<&AtomicU32, MemoryError> {
         let failed = MemoryError { gpa, len };
         let offset = gpa.checked_sub(self.base).ok_or(failed)?;
-        self.words.get(usize::try_from(offset / 4).unwrap()).ok_or(failed)
+        let word = usize::try_from(offset / 4).unwrap();
+        self.pages
+            .get(word / 1024)
+            .map(|page| &page.0[word % 1024])
+            .ok_or(failed)
     }
 
     fn aligned(&self, gpa: u64) -> Result<&AtomicU32, MemoryError> {

@@ -1,6 +1,7 @@
 //! Registers of the processor by hypercall.
 
 use super::{Gate, MsrError, Msrs};
+use crate::cpuid::{CallAccess, MsrAccess};
 use crate::{CallCode, HvStatus, HypercallControl, Msr, RegisterName, VpIndex};
 
 /// The own partition, in place of an id.
@@ -33,6 +34,20 @@ impl<G: Gate> VpRegisters<G> {
         // SAFETY: the call changes nothing but registers of the fast form.
         unsafe { self.one(CallCode::GET_VP_REGISTERS, &input, &mut value) }?;
         Ok(value)
+    }
+
+    /// What the guest may use: what leaf 0x40000003 tells on x86-64. (The rest of that leaf is in an order of its own
+    /// here.)
+    ///
+    /// # Errors
+    /// As for [`get`](Self::get).
+    pub fn privileges(&self) -> Result<(MsrAccess, CallAccess), HvStatus> {
+        let [low, _high] = self.get(RegisterName::PRIVILEGES_AND_FEATURES_INFO)?;
+        let [a, b, c, d, e, f, g, h] = low.to_le_bytes();
+        Ok((
+            MsrAccess::from_bits_retain(u32::from_le_bytes([a, b, c, d])),
+            CallAccess::from_bits_retain(u32::from_le_bytes([e, f, g, h])),
+        ))
     }
 
     /// Sets a register.

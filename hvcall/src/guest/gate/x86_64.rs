@@ -46,9 +46,9 @@ macro_rules! call {
     }};
 }
 
-/// The assembly of a call with `block` in registers.
+/// The assembly of a call with `block` in registers. What stands behind a semicolon are more operands, for tests.
 macro_rules! call_extended {
-    ( $instruction:literal, $control:expr, $block:expr $(, $operand:ident = $value:expr )? ) => {{
+    ( $instruction:literal, $control:expr, $block:expr $(, $operand:ident = $value:expr )? $(; $( $more:tt )* )? ) => {{
         let block: &mut [u64; FAST_WORDS] = $block;
         let [first, second, ..] = *block;
         let mut saved = [0u64; 12];
@@ -89,6 +89,7 @@ macro_rules! call_extended {
             out("r9") _,
             out("r10") _,
             out("r11") _,
+            $( $( $more )* )?
         );
         let [to_first, to_second, ..] = block;
         (*to_first, *to_second) = (first_after, second_after);
@@ -266,3 +267,7 @@ pub fn tsc() -> u64 {
     }
     u64::from(high) << 32 | u64::from(low)
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;
