@@ -1,6 +1,7 @@
 //! `vmm`: boots a Linux kernel on a machine whose only disk and network card are VMBus devices.
 
 mod cli;
+mod console;
 
 use anyhow::Context;
 use clap::Parser;
@@ -34,7 +35,9 @@ fn main() -> ExitCode {
 
 fn run(arguments: &cli::Arguments) -> anyhow::Result<Ending> {
     let machine = Machine::new(&arguments.config(), Box::new(io::stdout()))?;
+    let console = console::Console::attach(&machine).context("standard input: the console cannot have it")?;
     let (ending, stats) = machine.run()?;
+    drop(console);
     if let Some(path) = &arguments.stats {
         let json = serde_json::to_vec_pretty(&stats)?;
         fs::write(path, json)

@@ -19,6 +19,17 @@ impl Trigger for Interrupt {
     }
 }
 
+/// What becomes of a byte of input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// The guest gets it.
+    Pass,
+    /// The guest does not get it.
+    Swallow,
+    /// There is no more input.
+    Quit,
+}
+
 /// The console.
 pub struct Serial {
     uart: Mutex<Uart<Interrupt, NoEvents, Box<dyn Write + Send>>>,
@@ -63,22 +74,24 @@ impl Serial {
         let _lost = self.uart().write(register, value);
     }
 
-    /// Feeds the guest from `input` until that ends, or until `quit` says so of a byte.
+    /// Feeds the guest from `input` until that ends, or until `judge` says so of a byte.
     ///
     /// # Errors
     /// What reading the input said.
-    pub fn feed(&self, mut input: impl Read, mut quit: impl FnMut(u8) -> bool) -> io::Result<()> {
+    pub fn feed(&self, mut input: impl Read, mut judge: impl FnMut(u8) -> Key) -> io::Result<Key> {
         let mut buffer = [0; 64];
         loop {
             let len = match input.read(&mut buffer) {
-                Ok(0) => return Ok(()),
+                Ok(0) => return Ok(Key::Pass),
                 Ok(len) => len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
             for byte in buffer.iter().take(len) {
-                if quit(*byte) {
-                    return Ok(());
+                match judge(*byte) {
+                    Key::Pass => {}
+                    Key::Swallow => continue,
+                    Key::Quit => return Ok(Key::Quit),
                 }
                 let mut uart = self.uart();
                 while uart.fifo_capacity() == 0 {
@@ -124,7 +137,12 @@ mod tests {
         let serial = Serial::new(Box::new(Sender(sender))).unwrap();
         serial.write(0, b'x');
         assert_eq!(receiver.try_recv(), Ok(b'x'));
-        serial.feed(&b"ab\x01c"[..], |byte| byte == 1).unwrap();
+        let judge = |byte| match byte {
+            1 => Key::Quit,
+            b'-' => Key::Swallow,
+            _ => Key::Pass,
+        };
+        assert_eq!(serial.feed(&b"a-b\x01c"[..], judge).unwrap(), Key::Quit);
         assert_eq!([serial.read(0), serial.read(0)], *b"ab");
         assert_eq!(serial.read(5) & 1, 0, "nothing after the byte that quits");
     }
@@ -134,7 +152,7 @@ mod tests {
         let serial = Serial::new(Box::new(io::sink())).unwrap();
         let input: Vec<u8> = (0..200).collect();
         std::thread::scope(|scope| {
-            scope.spawn(|| serial.feed(&input[..], |_| false).unwrap());
+            scope.spawn(|| serial.feed(&input[..], |_| Key::Pass).unwrap());
             let mut seen = Vec::new();
             while seen.len() < input.len() {
                 match serial.read(5) & 1 {
