@@ -23,6 +23,7 @@ use vmbus_proto::host::{GpadlTicket, OfferParams};
 use vmbus_proto::ringbuf::{PacketType, RingPair, SharedMem, Signal};
 use vmbus_proto::wire::{GpadlId, Guid, interface};
 
+use plug::Plug;
 pub use plug::{NetConfig, Network};
 
 /// The NIC's name on the bus. It stays the same from boot to boot.
@@ -77,9 +78,11 @@ impl Adapter {
     /// # Errors
     /// The network cannot be had, or the configuration makes no adapter.
     pub fn new(net: &NetConfig, network: &Network, cpus: u8) -> Result<Arc<Self>> {
+        let Plug { link, offloads } = plug::open(net, network)?;
         let config = NicConfig {
             mtu: net.mtu,
             max_queues: cpus.into(),
+            offloads,
             ..NicConfig::new(net.mac)
         };
         config.check().map_err(net_error("--mac or --mtu"))?;
@@ -91,7 +94,7 @@ impl Adapter {
             send: None,
         };
         let adapter = Arc::new(Self {
-            link: plug::link(net, network)?,
+            link,
             config,
             slots: RwLock::new((0..cpus).map(|_| None).collect()),
             shared: Mutex::new(shared),
@@ -380,8 +383,12 @@ fn counters(stats: &QueueStats) -> Vec<(&'static str, u64)> {
 }
 
 impl NetBackend for Adapter {
-    fn transmit(&self, frame: &[u8], _: &TransmitInfo) -> Transmitted {
-        match self.link.transmit(frame) {
+    fn transmit(&self, frame: &[u8], info: &TransmitInfo) -> Transmitted {
+        let sent = match info.large_send {
+            Some(_) => self.link.transmit(&plug::whole(frame)),
+            None => self.link.transmit(frame),
+        };
+        match sent {
             Ok(()) => Transmitted::Sent,
             Err(_) => Transmitted::Dropped,
         }
@@ -399,6 +406,7 @@ impl FrameSink for Socket {
     fn deliver(&self, frame: &[u8]) -> Delivery {
         let spreader = self.0.shared().spreader;
         let hash = spreader.hash(frame);
+        let checksums = plug::vouched(frame);
         let index = usize::from(hash.map_or(0, |hash| spreader.queue_of(hash)));
         let slots = self.0.slots();
         // A channel that the guest has not opened has no frames to take.
@@ -410,6 +418,7 @@ impl FrameSink for Socket {
             frame,
             &ReceiveInfo {
                 hash,
+                checksums,
                 ..ReceiveInfo::NONE
             },
         );

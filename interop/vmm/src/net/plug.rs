@@ -2,7 +2,8 @@
 
 use crate::error::{Error, Result, net};
 use gateway::{Capture, Link, Runner, tap::Tap};
-use netvsc_proto::host::MacAddress;
+use netvsc_proto::host::{Checksums, MacAddress, Offloads};
+use netvsc_proto::wire::ppi::ReceiveChecksums;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -39,32 +40,121 @@ impl FromStr for Network {
     }
 }
 
+/// A link, and what it does with frames that are not complete.
+pub(super) struct Plug {
+    pub(super) link: Box<dyn Link>,
+    pub(super) offloads: Offloads,
+}
+
 /// Opens the link to the network.
-pub(super) fn link(config: &NetConfig, network: &Network) -> Result<Box<dyn Link>> {
-    let link: Box<dyn Link> = match network {
+///
+/// Memory does not err, so that between a guest and the gateway nobody computes TCP's and UDP's checksums, and nobody cuts what the guest
+/// sends into frames: a capture shows it so. A TAP device leads out of this machine and gets complete frames.
+pub(super) fn open(config: &NetConfig, network: &Network) -> Result<Plug> {
+    let (link, offloads): (Box<dyn Link>, _) = match network {
         Network::User => {
             let gateway = gateway::Config {
                 mtu: usize::try_from(config.mtu).unwrap_or(usize::MAX),
+                checksums: gateway::Checksums::Offloaded,
+                large_send: true,
                 ..gateway::Config::default()
             };
-            Box::new(Runner::new(&gateway).map_err(net("--net user"))?)
+            (
+                Box::new(Runner::new(&gateway).map_err(net("--net user"))?),
+                GATEWAY,
+            )
         }
-        Network::Tap(name) => Box::new(Tap::open(name).map_err(net("--net tap"))?),
+        Network::Tap(name) => (
+            Box::new(Tap::open(name).map_err(net("--net tap"))?),
+            Offloads::NONE,
+        ),
     };
     let Some(path) = &config.pcap else {
-        return Ok(link);
+        return Ok(Plug { link, offloads });
     };
     let failed = |source| Error::File {
         what: "packet capture",
         path: path.clone(),
         source,
     };
-    Ok(Box::new(Capture::create(link, path).map_err(failed)?))
+    Ok(Plug {
+        link: Box::new(Capture::create(link, path).map_err(failed)?),
+        offloads,
+    })
+}
+
+/// What the gateway does without. It knows IPv4 alone.
+const GATEWAY: Offloads = Offloads {
+    transmit: IPV4,
+    receive: Checksums { ipv4: false, ..IPV4 },
+    large_send_ipv4: Offloads::MAX_LARGE_SEND,
+    ..Offloads::NONE
+};
+const IPV4: Checksums = Checksums {
+    ipv4: true,
+    tcp4: true,
+    udp4: true,
+    ..Checksums::NONE
+};
+
+const ETHERNET_HEADER: usize = 14;
+const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// What the guest may take for granted of a frame from the gateway.
+pub(super) fn vouched(frame: &[u8]) -> ReceiveChecksums {
+    match (frame.get(12..ETHERNET_HEADER), frame.get(ETHERNET_HEADER + 9)) {
+        (Some(ethertype), Some(&TCP)) if ethertype == ETHERTYPE_IPV4 => ReceiveChecksums::TCP_SUCCEEDED,
+        (Some(ethertype), Some(&UDP)) if ethertype == ETHERTYPE_IPV4 => ReceiveChecksums::UDP_SUCCEEDED,
+        _ => ReceiveChecksums::empty(),
+    }
+}
+
+/// A large send as one packet. A guest leaves the length in its IPv4 header to whoever cuts it, and nobody does.
+pub(super) fn whole(frame: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    let len = u16::try_from(frame.len().saturating_sub(ETHERNET_HEADER)).unwrap_or(u16::MAX);
+    if let Some(total_length) = frame.get_mut(ETHERNET_HEADER + 2..ETHERNET_HEADER + 4) {
+        total_length.copy_from_slice(&len.to_be_bytes());
+    }
+    frame
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An Ethernet and an IPv4 header whose length field is empty, and `payload` bytes.
+    fn frame(ethertype: [u8; 2], protocol: u8, payload: usize) -> Vec<u8> {
+        let mut frame = vec![0; ETHERNET_HEADER + 20 + payload];
+        frame[12..14].copy_from_slice(&ethertype);
+        frame[14] = 0x45;
+        frame[23] = protocol;
+        frame
+    }
+
+    #[test]
+    fn a_large_send_gets_its_length() {
+        let frame = whole(&frame(ETHERTYPE_IPV4, TCP, 40_000));
+        assert_eq!(frame[16..18], 40_020_u16.to_be_bytes());
+        assert_eq!(whole(&[1, 2, 3]), [1, 2, 3], "too short for any header");
+    }
+
+    #[test]
+    fn only_the_gateways_transports_are_vouched_for() {
+        assert_eq!(
+            vouched(&frame(ETHERTYPE_IPV4, TCP, 0)),
+            ReceiveChecksums::TCP_SUCCEEDED
+        );
+        assert_eq!(
+            vouched(&frame(ETHERTYPE_IPV4, UDP, 0)),
+            ReceiveChecksums::UDP_SUCCEEDED
+        );
+        assert_eq!(vouched(&frame(ETHERTYPE_IPV4, 1, 0)), ReceiveChecksums::empty());
+        assert_eq!(vouched(&frame([0x08, 0x06], TCP, 0)), ReceiveChecksums::empty());
+        assert_eq!(vouched(&[0; 20]), ReceiveChecksums::empty());
+    }
 
     #[test]
     fn networks_have_names() {
