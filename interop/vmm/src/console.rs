@@ -1,6 +1,8 @@
 //! The person at the console: standard input goes to the guest, and Ctrl-A is the way out.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::thread;
 use tracing::warn;
 use vmm::machine::{Ending, Machine};
@@ -25,10 +27,12 @@ impl Console {
         }
         // From here on the terminal is put back, whatever happens.
         let console = Self { raw };
+        // A handle of the thread's own: one that waits for a key would keep standard input locked from whoever puts it back.
+        let input = File::from(stdin.as_fd().try_clone_to_owned()?);
         let (serial, ender) = (machine.serial(), machine.ender());
         thread::Builder::new().name("console".into()).spawn(move || {
             let mut escape = Escape::default();
-            match serial.feed(io::stdin().lock(), |byte| {
+            match serial.feed(input, |byte| {
                 if raw { escape.judge(byte) } else { Key::Pass }
             }) {
                 Ok(Key::Quit) => {

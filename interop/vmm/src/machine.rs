@@ -91,7 +91,7 @@ impl fmt::Display for Ending {
         match self {
             Self::PowerOff => write!(f, "the guest powered the machine off"),
             Self::Reset => write!(f, "the guest reset the machine"),
-            Self::Crash(parameters) => write!(f, "the guest crashed, with parameters {parameters:x?}"),
+            Self::Crash(parameters) => write!(f, "the guest crashed, parameters {parameters:#x?}"),
             Self::TripleFault => write!(f, "the guest's processor gave up (triple fault)"),
             Self::Quit => write!(f, "quit at the console"),
             Self::Chosen(status) => write!(f, "the guest ended the machine with status {status}"),
@@ -193,7 +193,7 @@ impl Machine {
             config.cpus,
             devices,
             tracer,
-        ));
+        )?);
         let test = config.test_ports.then(|| TestPorts::new(Arc::clone(&bus)));
         let ports = Ports::new(Arc::clone(&serial), test);
         let partition = Arc::new(Partition {

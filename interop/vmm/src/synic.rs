@@ -43,7 +43,7 @@ impl Synic {
     /// A KVM call failed, or the host has no eventfd left.
     pub fn new(vm: &VmFd, ram: &'static Ram, count: u8) -> Result<Self> {
         set_routes(vm, u32::from(count))?;
-        let slot_free = EventFd::new(0).map_err(host("eventfd"))?;
+        let slot_free = EventFd::new(EFD_NONBLOCK).map_err(host("eventfd"))?;
         let processors = (0..u32::from(count))
             .map(|index| {
                 let interrupt = EventFd::new(EFD_NONBLOCK).map_err(host("eventfd"))?;
@@ -65,7 +65,7 @@ impl Synic {
     }
 
     /// Written when a message that found its slot busy, or no slot at all, may go now: a processor has ended a message or an interrupt
-    /// of the VMBus source, or has changed its controller. Reading it waits.
+    /// of the VMBus source, or has changed its controller. Reading it does not wait.
     pub fn slot_free(&self) -> &EventFd {
         &self.slot_free
     }

@@ -17,6 +17,8 @@ use hvcall::{ConnectionId, HvStatus, MemoryError};
 use kvm_ioctls::VmFd;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -27,7 +29,8 @@ use vmbus_proto::host::{
 };
 use vmbus_proto::ringbuf::{Halves, PacketType, RingPair};
 use vmbus_proto::wire::{GpadlId, GuestMessage, Status};
-use vmm_sys_util::eventfd::EventFd;
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
+use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 /// Page numbers that a guest's GPADLs take in all: 256 MiB, of which Linux's netvsc lends 17.
 const PFN_STORAGE: usize = 1 << 16;
@@ -117,7 +120,7 @@ impl Port {
             }
         }
         drop(state);
-        wake(self.bus.synic.slot_free());
+        wake(&self.bus.doorbell);
     }
 
     /// Maps memory that the guest named to the device.
@@ -136,7 +139,7 @@ impl Port {
         if self.bus.state().bus.release_gpadl(ticket).is_err() {
             warn!("{}: a ticket of another bus", self.name);
         }
-        wake(self.bus.synic.slot_free());
+        wake(&self.bus.doorbell);
     }
 
     /// The next GPADL that the guest wants back.
@@ -152,6 +155,10 @@ pub struct VmBus {
     synic: Arc<Synic>,
     ram: &'static Ram,
     vm: Arc<VmFd>,
+    /// Written when there may be something to do for the bus's thread.
+    doorbell: EventFd,
+    /// What that thread waits with.
+    waiting: Epoll,
     breaches: Breaches,
     tracer: Option<Arc<Tracer>>,
     stats: Mutex<Stats>,
@@ -182,6 +189,9 @@ struct Served {
 
 impl VmBus {
     /// A bus that offers `devices`.
+    ///
+    /// # Errors
+    /// The host has no eventfd or epoll left.
     pub fn new(
         vm: Arc<VmFd>,
         ram: &'static Ram,
@@ -189,7 +199,7 @@ impl VmBus {
         cpus: u8,
         devices: impl IntoIterator<Item = Arc<dyn Device>>,
         tracer: Option<Arc<Tracer>>,
-    ) -> Self {
+    ) -> Result<Self> {
         let storage = Box::leak(vec![0; PFN_STORAGE].into_boxed_slice());
         let platform = Platform {
             synic: Arc::clone(&synic),
@@ -207,17 +217,27 @@ impl VmBus {
         }
         let state = Mutex::new(state);
         let (breaches, stats, ended) = (Breaches::default(), Mutex::default(), AtomicBool::new(false));
-        Self {
+        let doorbell = EventFd::new(EFD_NONBLOCK).map_err(host("eventfd"))?;
+        let waiting = Epoll::new().map_err(host("epoll"))?;
+        for (source, events) in [(&doorbell, EventSet::IN), (synic.slot_free(), EventSet::empty())] {
+            let event = EpollEvent::new(events, 0);
+            waiting
+                .ctl(ControlOperation::Add, source.as_raw_fd(), event)
+                .map_err(host("epoll"))?;
+        }
+        Ok(Self {
             state,
             devices,
             synic,
             ram,
             vm,
+            doorbell,
+            waiting,
             breaches,
             tracer,
             stats,
             ended,
-        }
+        })
     }
 
     /// What the guest did wrong.
@@ -238,14 +258,14 @@ impl VmBus {
             let _going = state.bus.rescind(channel);
         }
         drop(state);
-        wake(self.synic.slot_free());
+        wake(&self.doorbell);
     }
 
     /// Offers a device that was [taken away](Self::take_away).
     pub fn give_back(&self, index: usize) {
         if let Some(device) = self.devices.get(index) {
             self.state().offer(device);
-            wake(self.synic.slot_free());
+            wake(&self.doorbell);
         }
     }
 
@@ -259,7 +279,7 @@ impl VmBus {
             self.stats_mut().first_version_asked.get_or_insert_with(asked);
         }
         let result = self.state().bus.post(connection, message_type, payload);
-        wake(self.synic.slot_free());
+        wake(&self.doorbell);
         match result {
             Ok(()) => HvStatus::SUCCESS,
             Err(error) => {
@@ -286,7 +306,7 @@ impl VmBus {
     /// Ends the bus and every channel's thread.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
-        wake(self.synic.slot_free());
+        wake(&self.doorbell);
     }
 
     /// What was counted until now.
@@ -302,7 +322,10 @@ impl VmBus {
             while let Some(event) = self.poll() {
                 self.act(event, &mut served);
             }
-            let _interrupted = self.synic.slot_free().read();
+            if let Err(error) = self.wait() {
+                warn!("the bus cannot wait: {error}");
+                break;
+            }
         }
         while let Some((_, channel)) = served.pop_first() {
             self.stop(channel);
@@ -312,6 +335,29 @@ impl VmBus {
                 device.end();
             }
         }
+    }
+
+    /// Waits until somebody rings, or until a slot is free for a message that waits for one. Slots become free at the end of every
+    /// interrupt, nearly always for nobody, so that the thread listens for that only while it has something to deliver.
+    fn wait(&self) -> io::Result<()> {
+        let free = if self.state().bus.is_blocked() {
+            EventSet::IN
+        } else {
+            EventSet::empty()
+        };
+        let (slots, doorbell) = (self.synic.slot_free(), &self.doorbell);
+        self.waiting.ctl(
+            ControlOperation::Modify,
+            slots.as_raw_fd(),
+            EpollEvent::new(free, 0),
+        )?;
+        // It ends early where a signal interrupts it; then the thread looks once more for nothing.
+        let _interrupted = self.waiting.wait(-1, &mut [EpollEvent::default(); 2]);
+        for source in [slots, doorbell] {
+            // Fails where it was the other one that ended the wait.
+            let _silent = source.read();
+        }
+        Ok(())
     }
 
     fn poll(&self) -> Option<BusEvent<Ring, PlatformError>> {
