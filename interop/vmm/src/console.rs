@@ -32,9 +32,7 @@ impl Console {
         let (serial, ender) = (machine.serial(), machine.ender());
         thread::Builder::new().name("console".into()).spawn(move || {
             let mut escape = Escape::default();
-            match serial.feed(input, |byte| {
-                if raw { escape.judge(byte) } else { Key::Pass }
-            }) {
+            match serial.feed(input, |byte| if raw { escape.judge(byte) } else { Key::Pass }) {
                 Ok(Key::Quit) => {
                     // Fails when the machine has ended already.
                     let _late = ender.send(Ending::Quit);
