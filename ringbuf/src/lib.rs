@@ -16,6 +16,7 @@ mod outgoing;
 mod packet;
 mod pair;
 mod producer;
+mod transactions;
 pub mod wire;
 
 pub use consumer::Consumer;
@@ -25,6 +26,7 @@ pub use outgoing::{Descriptor, Outgoing, in_band_size};
 pub use packet::Packet;
 pub use pair::{Halves, RingPair};
 pub use producer::{Batch, PacketWriter, Producer};
+pub use transactions::{TransactionId, Transactions};
 pub use wire::{ControlWord, PacketFlags, PacketType, TransferPageRange};
 
 /// Whether the other end has to be signalled.

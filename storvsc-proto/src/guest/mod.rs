@@ -10,7 +10,6 @@ mod identify;
 mod negotiation;
 mod outcome;
 mod queue;
-mod tickets;
 
 pub use disk::{Disk, RangeError, Request, unmap_list};
 pub use event::{Event, Fault, SubmitError};
@@ -18,4 +17,5 @@ pub use identify::{IDENTIFY_BUFFER_LEN, Identify, IdentifyError};
 pub use negotiation::Properties;
 pub use outcome::Outcome;
 pub use queue::{Data, Polled, Queue, Submitted};
-pub use tickets::RequestId;
+/// A command that the host has. It is told complete once, and its id then means nothing any more.
+pub use vmbus_proto::ringbuf::TransactionId as RequestId;

@@ -2,14 +2,14 @@
 
 use vmbus_proto::ringbuf::gpa::GpaRange;
 use vmbus_proto::ringbuf::{
-    Descriptor, Outgoing, PacketType, ReadError, RingMem, RingPair, Signal, WriteError,
+    Descriptor, Outgoing, PacketType, ReadError, RingMem, RingPair, Signal, Transactions, WriteError,
 };
 use zerocopy::little_endian::{U16, U32};
 
+use super::RequestId;
 use super::event::{Event, Fault, SubmitError};
 use super::negotiation::{Negotiation, Properties};
 use super::outcome::Outcome;
-use super::tickets::{RequestId, Tickets};
 use crate::scsi::Cdb;
 use crate::wire::{
     DataDirection, GuestMessage, HostMessage, LunAddress, MAX_PACKET_LEN, PacketForm, ProtocolVersion,
@@ -28,7 +28,8 @@ const CONTROL_ID: u64 = u64::MAX;
 pub struct Queue<M, const DEPTH: usize> {
     ring: RingPair<M>,
     negotiation: Negotiation,
-    tickets: Tickets<DEPTH>,
+    /// With the bytes of each command's buffer.
+    tickets: Transactions<u32, DEPTH>,
     fault: Option<Fault>,
 }
 
@@ -82,7 +83,7 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
         Self {
             ring,
             negotiation,
-            tickets: Tickets::new(),
+            tickets: Transactions::new(),
             fault: None,
         }
     }
@@ -167,7 +168,7 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
             return self.negotiation.answer(&completion).ok_or(unasked)?.map(Some);
         }
         // All is judged before the request is ended: one whose answer is a breach is told by `abort`.
-        let Some(buffer) = self.tickets.buffer_len(transaction_id) else {
+        let Some(buffer) = self.tickets.get(transaction_id).copied() else {
             return Err(Fault::UnknownRequest { transaction_id });
         };
         let outcome = Outcome::of(&completion.srb()?, self.negotiation.form());
@@ -177,7 +178,7 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
                 buffer,
             });
         }
-        let id = self
+        let (id, _) = self
             .tickets
             .end(transaction_id)
             .ok_or(Fault::UnknownRequest { transaction_id })?;
@@ -241,10 +242,10 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
         };
         // The answer may be there before the call returns: the request is known before it is sent.
         self.tickets.start(id, len);
-        match write(&mut self.ring, id.transaction_id(), descriptor, &message, form) {
+        match write(&mut self.ring, id.number(), descriptor, &message, form) {
             Ok(signal) => Ok(Submitted { id, signal }),
             Err(error) => {
-                self.tickets.end(id.transaction_id());
+                self.tickets.end(id.number());
                 Err(match error {
                     WriteError::Full { .. } => SubmitError::RingFull,
                     WriteError::TooLarge { needed, max } => SubmitError::TooLong {
@@ -300,7 +301,7 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
     /// the channel is closed and the host has let go of its memory.
     pub fn abort(&mut self) -> Option<RequestId> {
         self.fault.get_or_insert(Fault::Closed);
-        self.tickets.end_any()
+        self.tickets.end_any().map(|(id, _)| id)
     }
 }
 
