@@ -46,6 +46,7 @@
 //! |---|---|
 //! | [`wire`] | who wants to know what stands where: structures, codes with names, one enum of messages for each direction |
 //! | [`host`] | who offers a NIC to a guest: a VMM, an emulator |
+//! | [`nic`] | what both ends call the same: addresses, offloads, receive scaling |
 //! | [`toeplitz`] | the hash |
 //!
 //! Wire types are views of bytes and have no opinion; engines are values that are fed packets and polled for events. They
@@ -58,5 +59,6 @@
 extern crate std;
 
 pub mod host;
+pub mod nic;
 pub mod toeplitz;
 pub mod wire;

@@ -1,6 +1,6 @@
 //! What the embedder implements: the network behind the NIC.
 
-use crate::wire::ppi::{ChecksumTransmit, LargeSend, ReceiveChecksums, Vlan};
+use crate::wire::ppi::{ChecksumTransmit, LargeSend, Vlan};
 
 /// The network behind the NIC.
 ///
@@ -65,31 +65,4 @@ pub struct TransmitInfo {
     pub large_send: Option<LargeSend>,
     /// The hash that the guest computed for the frame's flow.
     pub hash: Option<u32>,
-}
-
-/// What is known of a frame for the guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReceiveInfo {
-    /// A VLAN tag that is not in the frame.
-    pub vlan: Option<Vlan>,
-    /// Checksums that were checked. Told to the guest as far as it has switched
-    /// [`Offloads::receive`](super::Offloads::receive) on.
-    pub checksums: ReceiveChecksums,
-    /// The hash of the frame's flow, as [`Spreader::hash`](super::Spreader::hash) computes it.
-    pub hash: Option<u32>,
-}
-
-impl ReceiveInfo {
-    /// Nothing is known.
-    pub const NONE: Self = Self {
-        vlan: None,
-        checksums: ReceiveChecksums::empty(),
-        hash: None,
-    };
-}
-
-impl Default for ReceiveInfo {
-    fn default() -> Self {
-        Self::NONE
-    }
 }

@@ -3,13 +3,14 @@
 use vmbus_proto::ringbuf::{RingMem, SharedMem};
 use zerocopy::little_endian::U32;
 
+use crate::nic::VLAN_TAG;
 use crate::wire::nvsp::{
     MessageType, ReceiveBufferSection, RevokeBuffer, SendBuffer, SendReceiveBufferComplete,
     SendSendBufferComplete, Status,
 };
 use crate::wire::nvsp_message::HostMessage;
 
-use super::config::{SEND_SECTION_SIZE, VLAN_TAG};
+use super::config::SEND_SECTION_SIZE;
 use super::fault::Refusal;
 use super::nic::{Event, Nic};
 use super::queue::{Queue, ReceiveLayout, Request, SendLayout};

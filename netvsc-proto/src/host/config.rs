@@ -4,124 +4,12 @@ use core::fmt;
 
 use thiserror::Error;
 
+use crate::nic::{MAX_QUEUES, MacAddress, Offloads, Rss};
 use crate::wire::nvsp::Version;
 use crate::wire::rndis::PacketFilter;
 
-use super::rss::Rss;
-
-/// Bytes of an Ethernet header.
-pub(super) const ETHERNET_HEADER: u32 = 14;
-
-/// Bytes of an 802.1Q tag.
-pub(super) const VLAN_TAG: u32 = 4;
-
 /// Bytes of a section of the send buffer: what Hyper-V says, and what guests are tuned for.
 pub const SEND_SECTION_SIZE: u32 = 6144;
-
-/// The most queues: what guests open at most (Linux `VRSS_CHANNEL_MAX`).
-pub const MAX_QUEUES: u16 = 64;
-
-/// An Ethernet address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct MacAddress(pub [u8; 6]);
-
-impl MacAddress {
-    /// Everyone.
-    pub const BROADCAST: Self = Self([0xff; 6]);
-
-    /// Whether this names a group, everyone included.
-    pub const fn is_group(self) -> bool {
-        self.0[0] & 1 == 1
-    }
-
-    /// Whether a NIC can have this address: not a group, not zero.
-    pub fn is_station(self) -> bool {
-        !self.is_group() && self.0 != [0; 6]
-    }
-}
-
-impl fmt::Display for MacAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
-    }
-}
-
-/// Checksums of one direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Checksums {
-    /// The IPv4 header's.
-    pub ipv4: bool,
-    /// TCP over IPv4.
-    pub tcp4: bool,
-    /// UDP over IPv4.
-    pub udp4: bool,
-    /// TCP over IPv6.
-    pub tcp6: bool,
-    /// UDP over IPv6.
-    pub udp6: bool,
-}
-
-impl Checksums {
-    /// No checksum.
-    pub const NONE: Self = Self {
-        ipv4: false,
-        tcp4: false,
-        udp4: false,
-        tcp6: false,
-        udp6: false,
-    };
-    /// All of them.
-    pub const ALL: Self = Self {
-        ipv4: true,
-        tcp4: true,
-        udp4: true,
-        tcp6: true,
-        udp6: true,
-    };
-}
-
-/// What the backend can do with frames that are not complete. With [`Offloads::NONE`], which is the default, every
-/// frame that the backend gets is complete: checksums made, not longer than the MTU, VLAN tag in place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Offloads {
-    /// Checksums that the backend makes for frames from the guest. Linux uses TCP only when it is offered with
-    /// options, which is what this offers, and UDP over a version only together with TCP over it.
-    pub transmit: Checksums,
-    /// Checksums that the backend may vouch for on frames to the guest.
-    pub receive: Checksums,
-    /// The most bytes of an IPv4 large send, headers not counted; 0 for none. Guests use it only with
-    /// [`Checksums::tcp4`].
-    pub large_send_ipv4: u32,
-    /// The most bytes of an IPv6 large send, headers not counted; 0 for none. Guests use it only with
-    /// [`Checksums::tcp6`].
-    pub large_send_ipv6: u32,
-    /// The backend takes VLAN tags beside the frame, not in it.
-    pub vlan: bool,
-}
-
-impl Offloads {
-    /// Nothing: frames are complete.
-    pub const NONE: Self = Self {
-        transmit: Checksums::NONE,
-        receive: Checksums::NONE,
-        large_send_ipv4: 0,
-        large_send_ipv6: 0,
-        vlan: false,
-    };
-
-    /// The largest large send that can be: with headers, it stays below 64 KiB.
-    pub const MAX_LARGE_SEND: u32 = 0xf53c;
-
-    /// The most bytes of any large send.
-    pub(super) const fn large_send(&self) -> u32 {
-        if self.large_send_ipv4 > self.large_send_ipv6 {
-            self.large_send_ipv4
-        } else {
-            self.large_send_ipv6
-        }
-    }
-}
 
 /// What a NIC is.
 ///

@@ -6,6 +6,7 @@ use vmbus_proto::ringbuf::{RingMem, SharedMem};
 use zerocopy::FromBytes;
 use zerocopy::little_endian::U32;
 
+use crate::nic::Offloads;
 use crate::wire::nvsp::Version;
 use crate::wire::offload::Offload;
 use crate::wire::rndis::{
@@ -16,7 +17,7 @@ use crate::wire::rndis::{
 use crate::wire::rndis_message::{Framed, GuestMessage, HostMessage};
 use crate::wire::status::RndisStatus;
 
-use super::config::{MulticastList, Offloads};
+use super::config::MulticastList;
 use super::fault::{Fault, Refusal};
 use super::nic::Nic;
 use super::offload;

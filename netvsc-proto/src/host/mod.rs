@@ -117,14 +117,12 @@ mod sections;
 mod stats;
 mod transmit;
 
-pub use backend::{NetBackend, ReceiveInfo, TransmitInfo, Transmitted};
-pub use config::{
-    Checksums, ConfigError, DataPath, MAX_MULTICAST, MAX_QUEUES, MacAddress, MulticastList, NicConfig,
-    Offloads, SEND_SECTION_SIZE,
-};
+pub use crate::nic::{Checksums, MAX_QUEUES, MacAddress, Offloads, ReceiveInfo, Rss, Traffic};
+pub use backend::{NetBackend, TransmitInfo, Transmitted};
+pub use config::{ConfigError, DataPath, MAX_MULTICAST, MulticastList, NicConfig, SEND_SECTION_SIZE};
 pub use fault::{Fault, ReceiveError, Refusal};
 pub use nic::{Event, Nic};
 pub use queue::{Outcome, PACKET_SCRATCH_LEN, Queue, ReceiveLayout, Scratch, SendLayout};
 pub use receive::Received;
-pub use rss::{Rss, Spreader};
-pub use stats::{QueueStats, Traffic};
+pub use rss::Spreader;
+pub use stats::QueueStats;

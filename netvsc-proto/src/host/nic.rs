@@ -6,6 +6,7 @@ use vmbus_proto::ringbuf::{Descriptor, Outgoing, RingMem, SharedMem};
 use vmbus_proto::wire::GpadlId;
 use zerocopy::little_endian::U32;
 
+use crate::nic::ETHERNET_HEADER;
 use crate::wire::nvsp::{
     Init, InitComplete, MessageType, NdisCapabilities, OidQueryExComplete, SEND_TABLE_LEN, SendNdisConfig,
     Status, SubchannelComplete, SubchannelOperation, SubchannelRequest, Version,
@@ -16,7 +17,7 @@ use crate::wire::status::RndisStatus;
 
 use super::backend::NetBackend;
 use super::buffers::Buffer;
-use super::config::{ConfigError, DataPath, ETHERNET_HEADER, NicConfig};
+use super::config::{ConfigError, DataPath, NicConfig};
 use super::control::{Control, Indications};
 use super::fault::Fault;
 use super::queue::{Outcome, Queue, ReceiveLayout, Request, Scratch, SendLayout, Step, Stop};

@@ -3,6 +3,7 @@
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
+use crate::nic::{Checksums, Offloads};
 use crate::wire::ndis::{ObjectHeader, ObjectType};
 use crate::wire::nvsp::Version;
 use crate::wire::offload::{
@@ -11,8 +12,6 @@ use crate::wire::offload::{
     OFFLOAD_PARAMETERS_LEN_REVISION_1, Offload, OffloadParameters, Setting,
 };
 use crate::wire::status::RndisStatus;
-
-use super::config::{Checksums, Offloads};
 
 /// The fewest segments that are worth a large send.
 const MIN_SEGMENTS: u32 = 2;

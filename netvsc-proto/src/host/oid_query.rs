@@ -3,6 +3,7 @@
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
+use crate::nic::ETHERNET_HEADER;
 use crate::wire::ndis::{
     ConnectState, DuplexState, InterruptModeration, InterruptModerationState, LinkSpeed, LinkState,
     MacOptions, ObjectHeader, ObjectType, PnpCapabilities, Statistics, StatisticsFlags,
@@ -14,7 +15,7 @@ use crate::wire::rndis::{MediaState, Medium};
 use crate::wire::rss::{MAX_TABLE_LEN, ReceiveScaleCapabilities, RssCapabilities};
 use crate::wire::status::RndisStatus;
 
-use super::config::{ETHERNET_HEADER, MAX_MULTICAST};
+use super::config::MAX_MULTICAST;
 use super::nic::Nic;
 use super::offload;
 use super::stats::QueueStats;

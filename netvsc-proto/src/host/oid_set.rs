@@ -3,6 +3,7 @@
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
+use crate::nic::{ETHERNET_HEADER, MacAddress, Rss};
 use crate::wire::ndis::{ConfigParameter, ObjectType, ParameterType};
 use crate::wire::offload::{Encapsulation, OffloadEncapsulation};
 use crate::wire::oid::Oid;
@@ -10,11 +11,10 @@ use crate::wire::rndis::PacketFilter;
 use crate::wire::rss::{HashInfo, KEY_LEN, MAX_TABLE_LEN, ReceiveScaleParameters, RssFlags};
 use crate::wire::status::RndisStatus;
 
-use super::config::{ETHERNET_HEADER, MacAddress, MulticastList};
+use super::config::MulticastList;
 use super::control::Indications;
 use super::nic::Nic;
 use super::offload;
-use super::rss::Rss;
 
 /// The low byte of the hash information: the function.
 const HASH_FUNCTION: u32 = 0xff;

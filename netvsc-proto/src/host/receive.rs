@@ -1,17 +1,15 @@
 //! Frames for the guest: put into sections, staged, published as transfer-page packets, returned by completions.
 
 use vmbus_proto::ringbuf::{Descriptor, Outgoing, RingMem, SharedMem, Signal, TransferPageRange};
-use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
+use crate::nic::{Checksums, ETHERNET_HEADER, MacAddress, ReceiveInfo, VLAN_TAG};
 use crate::wire::nvsp::{ChannelType, NO_SECTION, SendRndisPacket, SendRndisPacketComplete, Status};
 use crate::wire::nvsp_message::HostMessage;
+use crate::wire::packet_head::PacketHead;
 use crate::wire::ppi::{ChecksumReceive, PPI_RECORD_LEN, PpiList, PpiType, ReceiveChecksums};
-use crate::wire::rndis::{MessageHeader, MessageType, PACKET_HEADER_LEN};
-use crate::wire::rndis_message::packet_head;
+use crate::wire::rndis::PACKET_HEADER_LEN;
 
-use super::backend::ReceiveInfo;
-use super::config::{Checksums, ETHERNET_HEADER, MacAddress, VLAN_TAG};
 use super::fault::{Fault, ReceiveError};
 use super::queue::Queue;
 use super::sections::Chain;
@@ -125,37 +123,22 @@ impl<M: RingMem, B: SharedMem, const SECTIONS: usize> Queue<M, B, SECTIONS> {
         if let Some(hash) = info.hash {
             let _ = records.push(PpiType::HASH_VALUE, &U32::new(hash));
         }
-        let ppi = records.as_bytes();
-        let ppi_length = u32::try_from(ppi.len()).unwrap_or_default();
-        let head_length = PACKET_HEADER_LEN.saturating_add(ppi.len());
-        let message_length = u32::try_from(head_length)
-            .unwrap_or_default()
-            .saturating_add(length);
-        let header = MessageHeader {
-            message_type: MessageType::PACKET,
-            message_length: U32::new(message_length),
-        };
-        let packet = packet_head(ppi_length, length);
-        let mut head = [0; HEADERS as usize];
-        let parts = header.as_bytes().iter().chain(packet.as_bytes()).chain(ppi);
-        for (target, byte) in head.iter_mut().zip(parts) {
-            *target = *byte;
-        }
+        let head = PacketHead::new(&records, length);
         let Some(section) = self.sections.take() else {
             return Err(ReceiveError::NoBuffer);
         };
         let at = layout.offset(self.index, section);
         let start = usize::try_from(at).unwrap_or(usize::MAX);
         let written = buffer
-            .write(start, head.get(..head_length).unwrap_or_default())
-            .and_then(|()| buffer.write(start.saturating_add(head_length), frame));
+            .write(start, head.as_bytes())
+            .and_then(|()| buffer.write(start.saturating_add(head.as_bytes().len()), frame));
         if let Err(error) = written {
             self.sections.give_back(section);
             return Err(error.into());
         }
         self.staged_chain = Some(self.sections.append(self.staged_chain, section));
         // There is room: `receive` has seen to it.
-        let _ = self.staged.push(TransferPageRange::new(at, message_length));
+        let _ = self.staged.push(TransferPageRange::new(at, head.message_len()));
         Ok(())
     }
 

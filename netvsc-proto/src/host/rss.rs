@@ -1,34 +1,10 @@
 //! Spreading received frames over queues.
 
-use core::fmt;
-
+use crate::nic::Rss;
 use crate::toeplitz;
-use crate::wire::rss::{HashInfo, KEY_LEN, MAX_TABLE_LEN};
+use crate::wire::rss::HashInfo;
 
 use super::config::DataPath;
-
-/// How the guest wants received frames spread.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Rss {
-    /// What is hashed.
-    pub hash_info: HashInfo,
-    /// With which key.
-    pub key: [u8; KEY_LEN],
-    /// Which channel gets which frames: indexed with the lowest bits of the hash. A shorter table of the guest's is
-    /// repeated to fill this one.
-    pub table: [u16; MAX_TABLE_LEN],
-}
-
-impl fmt::Debug for Rss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The key is a secret of the guest's.
-        let table = &self.table;
-        f.debug_struct("Rss")
-            .field("hash_info", &self.hash_info)
-            .field("table", table)
-            .finish_non_exhaustive()
-    }
-}
 
 /// Chooses the queue that gets a frame. A copy of what the guest has set, made when [`DataPath`] changes.
 ///

@@ -1,62 +1,6 @@
 //! What a queue has counted.
 
-use crate::host::config::MacAddress;
-
-/// Frames and bytes of one direction, by whom they were for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Frames to one address.
-    pub directed_frames: u64,
-    /// Bytes of them.
-    pub directed_bytes: u64,
-    /// Frames to a group.
-    pub multicast_frames: u64,
-    /// Bytes of them.
-    pub multicast_bytes: u64,
-    /// Frames to everyone.
-    pub broadcast_frames: u64,
-    /// Bytes of them.
-    pub broadcast_bytes: u64,
-}
-
-impl Traffic {
-    /// All frames.
-    pub const fn frames(&self) -> u64 {
-        self.directed_frames
-            .wrapping_add(self.multicast_frames)
-            .wrapping_add(self.broadcast_frames)
-    }
-
-    /// All bytes.
-    pub const fn bytes(&self) -> u64 {
-        self.directed_bytes
-            .wrapping_add(self.multicast_bytes)
-            .wrapping_add(self.broadcast_bytes)
-    }
-
-    pub(super) fn count(&mut self, destination: MacAddress, length: usize) {
-        let (frames, bytes) = if destination == MacAddress::BROADCAST {
-            (&mut self.broadcast_frames, &mut self.broadcast_bytes)
-        } else if destination.is_group() {
-            (&mut self.multicast_frames, &mut self.multicast_bytes)
-        } else {
-            (&mut self.directed_frames, &mut self.directed_bytes)
-        };
-        *frames = frames.wrapping_add(1);
-        *bytes = bytes.wrapping_add(u64::try_from(length).unwrap_or_default());
-    }
-
-    const fn plus(self, other: Self) -> Self {
-        Self {
-            directed_frames: self.directed_frames.wrapping_add(other.directed_frames),
-            directed_bytes: self.directed_bytes.wrapping_add(other.directed_bytes),
-            multicast_frames: self.multicast_frames.wrapping_add(other.multicast_frames),
-            multicast_bytes: self.multicast_bytes.wrapping_add(other.multicast_bytes),
-            broadcast_frames: self.broadcast_frames.wrapping_add(other.broadcast_frames),
-            broadcast_bytes: self.broadcast_bytes.wrapping_add(other.broadcast_bytes),
-        }
-    }
-}
+use crate::nic::Traffic;
 
 /// What a queue has counted since it was made. Counters go on at 0 after their highest value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,13 +6,14 @@ use vmbus_proto::hvcall::GuestMemory;
 use vmbus_proto::ringbuf::{Packet, PacketType, RingMem, SharedMem};
 use zerocopy::FromBytes;
 
+use crate::nic::{ETHERNET_HEADER, MacAddress, Offloads, VLAN_TAG};
 use crate::wire::nvsp::{NO_SECTION, SendRndisPacket};
 use crate::wire::ppi::{ChecksumTransmit, LargeSend, PpiType, TransmitChecksums};
 use crate::wire::rndis::{self, HEADER_LEN, MAX_PACKETS_PER_TRANSFER, MessageType};
 use crate::wire::rndis_message::{Framed, GuestMessage};
 
 use super::backend::{NetBackend, TransmitInfo, Transmitted};
-use super::config::{Checksums, DataPath, ETHERNET_HEADER, MacAddress, Offloads, VLAN_TAG};
+use super::config::DataPath;
 use super::fault::Refusal;
 use super::queue::Queue;
 
@@ -159,7 +160,7 @@ fn frame_limit(data_path: &DataPath, info: &TransmitInfo) -> Result<u32, Refusal
     let offered = &data_path.offered;
     if info
         .checksum
-        .is_some_and(|checksum| !is_offered(&offered.transmit, checksum.flags()))
+        .is_some_and(|checksum| !offered.transmit.cover(checksum.flags()))
     {
         return Err(Refusal::Offload);
     }
@@ -176,20 +177,6 @@ fn frame_limit(data_path: &DataPath, info: &TransmitInfo) -> Result<u32, Refusal
         return Err(Refusal::Offload);
     }
     Ok(max.saturating_add(LARGE_SEND_HEADERS).max(plain))
-}
-
-/// Whether all checksums that are asked for were offered.
-fn is_offered(offered: &Checksums, flags: TransmitChecksums) -> bool {
-    let ipv6 = flags.contains(TransmitChecksums::IS_IPV6);
-    let (tcp, udp) = if ipv6 {
-        (offered.tcp6, offered.udp6)
-    } else {
-        (offered.tcp4, offered.udp4)
-    };
-    let may = |flag, offered: bool| offered || !flags.contains(flag);
-    may(TransmitChecksums::TCP, tcp)
-        && may(TransmitChecksums::UDP, udp)
-        && may(TransmitChecksums::IP_HEADER, offered.ipv4)
 }
 
 /// Where a frame stands in a transfer, and what is to be done with it.

@@ -35,6 +35,7 @@ pub mod nvsp_message;
 pub mod offload;
 pub mod oid;
 pub mod packet_direct;
+pub(crate) mod packet_head;
 pub mod ppi;
 pub mod rndis;
 pub mod rndis_message;

@@ -1,0 +1,57 @@
+//! The head of a packet message, as both ends put it before a frame.
+
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::U32;
+
+use super::ppi::{PPI_RECORD_LEN, PpiList};
+use super::rndis::{MessageHeader, MessageType, PACKET_HEADER_LEN};
+use super::rndis_message::packet_head;
+
+/// Records that any packet message of this crate has, at most: checksums or large send, VLAN, hash.
+pub(crate) const MAX_RECORDS: usize = 4;
+
+/// Bytes of the longest head.
+pub(crate) const MAX_HEAD_LEN: usize = PACKET_HEADER_LEN + MAX_RECORDS * PPI_RECORD_LEN;
+
+/// Header, packet and per-packet info of a packet message. The frame follows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PacketHead {
+    bytes: [u8; MAX_HEAD_LEN],
+    len: usize,
+    message_len: u32,
+}
+
+impl PacketHead {
+    /// The head of a frame of `frame_len` bytes. Records beyond [`MAX_RECORDS`] are no list's of this crate.
+    pub(crate) fn new<const N: usize>(records: &PpiList<N>, frame_len: u32) -> Self {
+        const { assert!(N <= MAX_RECORDS) };
+        let ppi = records.as_bytes();
+        let ppi_len = u32::try_from(ppi.len()).unwrap_or_default();
+        let len = PACKET_HEADER_LEN.saturating_add(ppi.len());
+        let message_len = u32::try_from(len).unwrap_or_default().saturating_add(frame_len);
+        let header = MessageHeader {
+            message_type: MessageType::PACKET,
+            message_length: U32::new(message_len),
+        };
+        let packet = packet_head(ppi_len, frame_len);
+        let mut bytes = [0; MAX_HEAD_LEN];
+        let parts = header.as_bytes().iter().chain(packet.as_bytes()).chain(ppi);
+        for (target, byte) in bytes.iter_mut().zip(parts) {
+            *target = *byte;
+        }
+        Self {
+            bytes,
+            len,
+            message_len,
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Bytes of the message, the frame included.
+    pub(crate) const fn message_len(&self) -> u32 {
+        self.message_len
+    }
+}
