@@ -1,7 +1,8 @@
-//! Network over VMBus (netvsc): NVSP and RNDIS wire formats, and the host's NIC.
+//! Network over VMBus (netvsc): NVSP and RNDIS wire formats, the guest's driver, and the host's NIC.
 //!
 //! netvsc is the network card that Hyper-V gives its guests. Linux, Windows and FreeBSD bring the driver; this crate is
-//! what the driver talks to, and the description of what they say. It needs no operating system and no allocator.
+//! what the driver talks to, a driver for kernels that have none, and the description of what they say. It needs no
+//! operating system and no allocator.
 //!
 //! # How a frame travels
 //!
@@ -29,7 +30,7 @@
 //!
 //! # How a guest brings the NIC up
 //!
-//! What Linux does, and so what [`host`] is tested with:
+//! What Linux does, and so what [`host`] is tested with; [`guest`] does the same:
 //!
 //! 1. It opens the channel and asks for a version of NVSP, from the highest down, until one is spoken.
 //! 2. It tells its MTU and NDIS version, and lends a receive buffer, of which the host makes sections, and a send
@@ -45,6 +46,7 @@
 //! | module | is for |
 //! |---|---|
 //! | [`wire`] | who wants to know what stands where: structures, codes with names, one enum of messages for each direction |
+//! | [`guest`] | who writes a driver: a kernel, a unikernel, a boot loader |
 //! | [`host`] | who offers a NIC to a guest: a VMM, an emulator |
 //! | [`nic`] | what both ends call the same: addresses, offloads, receive scaling |
 //! | [`toeplitz`] | the hash |
@@ -58,6 +60,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod guest;
 pub mod host;
 pub mod nic;
 pub mod toeplitz;

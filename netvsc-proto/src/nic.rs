@@ -137,9 +137,9 @@ pub struct ReceiveInfo {
     /// A VLAN tag that is not in the frame.
     pub vlan: Option<Vlan>,
     /// Checksums that were checked. Told to the guest as far as it has switched
-    /// [`Offloads::receive`](super::Offloads::receive) on.
+    /// [`Offloads::receive`] on.
     pub checksums: ReceiveChecksums,
-    /// The hash of the frame's flow, as [`Spreader::hash`](super::Spreader::hash) computes it.
+    /// The hash of the frame's flow, as [`Spreader::hash`](crate::host::Spreader::hash) computes it.
     pub hash: Option<u32>,
 }
 

@@ -8,8 +8,8 @@ use crate::wire::ndis::{ObjectHeader, ObjectType};
 use crate::wire::nvsp::Version;
 use crate::wire::offload::{
     ChecksumOffload, ChecksumSetting, Encapsulation, Ipv4Checksums, Ipv6Checksums, Ipv6LargeSend,
-    LargeSendV1, LargeSendV2, OFFLOAD_LEN_REVISION_1, OFFLOAD_LEN_REVISION_2, OFFLOAD_LEN_REVISION_3,
-    OFFLOAD_PARAMETERS_LEN_REVISION_1, Offload, OffloadParameters, Setting,
+    LargeSendV1, LargeSendV2, OFFLOAD_PARAMETERS_LEN_REVISION_1, Offload, OffloadParameters, Setting,
+    offload_revision,
 };
 use crate::wire::status::RndisStatus;
 
@@ -19,13 +19,7 @@ const MIN_SEGMENTS: u32 = 2;
 /// Writes an `NDIS_OFFLOAD` with these offloads, at the revision that guests of this NVSP version take. Returns its
 /// bytes.
 pub(super) fn describe(offloads: &Offloads, version: Version, out: &mut [u8]) -> usize {
-    let (revision, size) = if version >= Version::V5 {
-        (3, OFFLOAD_LEN_REVISION_3)
-    } else if version >= Version::V4 {
-        (2, OFFLOAD_LEN_REVISION_2)
-    } else {
-        (1, OFFLOAD_LEN_REVISION_1)
-    };
+    let (revision, size) = offload_revision(version);
     let mut offload = Offload::new_zeroed();
     offload.header = ObjectHeader::new(ObjectType::OFFLOAD, revision, size);
     offload.checksum = checksums(&offloads.transmit, &offloads.receive);

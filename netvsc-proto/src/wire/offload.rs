@@ -9,6 +9,7 @@ use zerocopy::little_endian::{U16, U32};
 
 use super::code::{layout, open_code, wire};
 use super::ndis::ObjectHeader;
+use super::nvsp::Version;
 
 bitflags! {
     /// Behind which headers an offload finds the IP header.
@@ -232,6 +233,17 @@ pub const OFFLOAD_LEN_REVISION_1: u16 = 112;
 pub const OFFLOAD_LEN_REVISION_2: u16 = 144;
 /// Bytes of [`Offload`] at revision 3 (NDIS 6.30).
 pub const OFFLOAD_LEN_REVISION_3: u16 = 156;
+
+/// The revision of [`Offload`] that guests of an NVSP version take, and its bytes.
+pub(crate) fn offload_revision(version: Version) -> (u8, u16) {
+    if version >= Version::V5 {
+        (3, OFFLOAD_LEN_REVISION_3)
+    } else if version >= Version::V4 {
+        (2, OFFLOAD_LEN_REVISION_2)
+    } else {
+        (1, OFFLOAD_LEN_REVISION_1)
+    }
+}
 
 wire! {
     /// `NDIS_OFFLOAD`: what a device can do (`OID_TCP_OFFLOAD_HARDWARE_CAPABILITIES`) or does

@@ -1,0 +1,17 @@
+//! The guest's engine: against the host's, and against hosts that break the protocol.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod bring_up;
+mod data;
+mod pair;
+mod settings;
+#[path = "../support/mod.rs"]
+mod support;
