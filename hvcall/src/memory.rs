@@ -1,5 +1,7 @@
 //! What a VMM lends: copies to and from guest-physical addresses.
 
+use core::sync::atomic::{Ordering, fence};
+
 use thiserror::Error;
 
 /// Copies to and from guest-physical addresses.
@@ -49,6 +51,12 @@ pub trait GuestMemory {
     /// # Errors
     /// When the word is not guest RAM that may be written, or not aligned.
     fn fetch_or_u32(&self, gpa: u64, bits: u32) -> Result<u32, MemoryError>;
+
+    /// A full barrier: what this thread wrote before it is there for the guest before this thread reads on. A memory
+    /// that is a model has its own.
+    fn fence(&self) {
+        fence(Ordering::SeqCst);
+    }
 }
 
 impl<T: GuestMemory + ?Sized> GuestMemory for &T {
@@ -70,6 +78,10 @@ impl<T: GuestMemory + ?Sized> GuestMemory for &T {
 
     fn fetch_or_u32(&self, gpa: u64, bits: u32) -> Result<u32, MemoryError> {
         (**self).fetch_or_u32(gpa, bits)
+    }
+
+    fn fence(&self) {
+        (**self).fence();
     }
 }
 

@@ -254,6 +254,12 @@ fn a_host_that_makes_no_progress_does_not_hang_a_rep_call() {
             done: 26
         }))
     );
+    // As often as may be, and after some progress as often again.
+    let mut answers = vec![reps(HvStatus::TIME_OUT, 0); 16];
+    answers.push(reps(HvStatus::TIME_OUT, 1));
+    answers.extend([reps(HvStatus::TIME_OUT, 1); 16]);
+    answers.push(reps(HvStatus::SUCCESS, 25));
+    assert_eq!(call_25(&ScriptedGate::new(&answers)), Ok(()));
     let back = ScriptedGate::new(&[reps(HvStatus::SUCCESS, 10), reps(HvStatus::TIME_OUT, 3)]);
     assert_eq!(call_25(&back), Err(RepError::NoProgress { start: 10, count: 25 }));
     assert_eq!(back.calls.borrow().len(), 1 + 17);

@@ -279,6 +279,7 @@ fn a_locked_hypercall_page_is_taken_where_it_is_or_not_at_all() {
     let mut there = CallPage::new(page(0x9999_9000).0);
     there.enable(&msrs).unwrap();
     assert!(there.is_enabled());
+    assert_eq!(msrs.tried(), [], "a write to a locked register is a fault");
     assert!(there.disable(&msrs).is_err());
     assert!(there.is_enabled());
 }

@@ -4,6 +4,7 @@ use core::iter::FusedIterator;
 use core::sync::atomic::Ordering;
 
 use super::gate::SharedPage;
+use super::words::Words;
 use crate::Sint;
 use crate::synic::{EVENT_FLAG_COUNT, EVENT_FLAGS_SIZE};
 
@@ -31,15 +32,7 @@ impl EventPage {
     /// Takes all flags of a SINT that are set, and clears them: each word at once, so that none is lost that the host
     /// sets meanwhile. What the host wrote before it set a flag is seen after.
     pub fn take(&self, sint: Sint) -> TakenFlags {
-        let slot = u16::from(sint.number()) << SLOT_SHIFT;
-        let mut words = [0; WORDS];
-        for (index, word) in (slot..).zip(&mut words) {
-            // Most are clear, and looking is cheaper than an atomic exchange.
-            if self.page.load(index, Ordering::Relaxed) != 0 {
-                *word = self.page.clear_bits(index, u32::MAX);
-            }
-        }
-        TakenFlags { words, first: 0 }
+        take(&self.page, sint)
     }
 
     /// Takes one flag: whether it was set. `false` from 2048 on.
@@ -62,6 +55,19 @@ impl EventPage {
     pub fn into_page(self) -> SharedPage {
         self.page
     }
+}
+
+/// [`EventPage::take`], for any page.
+pub(super) fn take(page: &impl Words, sint: Sint) -> TakenFlags {
+    let slot = u16::from(sint.number()) << SLOT_SHIFT;
+    let mut words = [0; WORDS];
+    for (index, word) in (slot..).zip(&mut words) {
+        // Most are clear, and looking is cheaper than an atomic exchange.
+        if page.load(index, Ordering::Relaxed) != 0 {
+            *word = page.clear_bits(index, u32::MAX);
+        }
+    }
+    TakenFlags { words, first: 0 }
 }
 
 /// The flags that were set, in ascending order: an iterator over at most 2048 numbers.

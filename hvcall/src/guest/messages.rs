@@ -1,11 +1,12 @@
 //! The message page as the guest sees it.
 
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::Ordering;
 
 use thiserror::Error;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::gate::{MsrError, Msrs, Plain, SharedPage, write_plain};
+use super::words::Words;
 use crate::Sint;
 use crate::synic::{MESSAGE_PAYLOAD_MAX, MESSAGE_SIZE, Message, MessageFlags, MessageType};
 
@@ -42,25 +43,7 @@ impl MessagePage {
     /// A host can fill the slot again at once: bound how many messages you take for one interrupt.
     #[must_use = "the slot is free again, and the message is nowhere else"]
     pub fn take(&mut self, sint: Sint) -> Option<Received> {
-        let slot = u16::from(sint.number()) << SLOT_SHIFT;
-        let message_type = self.page.load(slot, Ordering::Acquire);
-        if message_type == MessageType::NONE.0 {
-            return None;
-        }
-        let mut message = Message::new_zeroed();
-        message.header.message_type = message_type.into();
-        if let Some((_, behind_type)) = message.as_mut_bytes().split_at_mut_checked(4) {
-            self.page.read(slot | SIZE_AND_FLAGS, behind_type);
-        }
-
-        self.page.store(slot, MessageType::NONE.0, Ordering::Release);
-        fence(Ordering::SeqCst);
-        let flags = self.page.load(slot | SIZE_AND_FLAGS, Ordering::Relaxed);
-
-        Some(Received {
-            message: judge(message),
-            eom: (flags & PENDING != 0).then_some(Eom(())),
-        })
+        take(&self.page, sint)
     }
 
     /// Whether a message waits in a slot.
@@ -79,6 +62,29 @@ impl MessagePage {
     pub fn into_page(self) -> SharedPage {
         self.page
     }
+}
+
+/// [`MessagePage::take`], for any page.
+pub(super) fn take(words: &impl Words, sint: Sint) -> Option<Received> {
+    let slot = u16::from(sint.number()) << SLOT_SHIFT;
+    let message_type = words.load(slot, Ordering::Acquire);
+    if message_type == MessageType::NONE.0 {
+        return None;
+    }
+    let mut message = Message::new_zeroed();
+    message.header.message_type = message_type.into();
+    if let Some((_, behind_type)) = message.as_mut_bytes().split_at_mut_checked(4) {
+        words.read(slot | SIZE_AND_FLAGS, behind_type);
+    }
+
+    words.store(slot, MessageType::NONE.0, Ordering::Release);
+    words.fence();
+    let flags = words.load(slot | SIZE_AND_FLAGS, Ordering::Relaxed);
+
+    Some(Received {
+        message: judge(message),
+        eom: (flags & PENDING != 0).then_some(Eom(())),
+    })
 }
 
 fn judge(mut message: Message) -> Result<Message, SlotFault> {

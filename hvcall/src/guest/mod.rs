@@ -21,10 +21,13 @@ mod events;
 mod gate;
 mod interface;
 mod messages;
+#[cfg(test)]
+mod model;
 mod post;
 mod rep;
 mod synic;
 mod time;
+mod words;
 
 pub use detect::{Cpuid, DetectError, Hypervisor, NotOffered, VirtStack};
 pub use events::{EventPage, TakenFlags};

@@ -6,6 +6,7 @@ use core::sync::atomic::{Ordering, fence};
 use thiserror::Error;
 
 use super::gate::{MsrError, Msrs, RegisterError, SharedPage, turn_off, turn_on};
+use super::words::Words;
 use crate::Msr;
 use crate::time::{ReferenceTsc, ReferenceTscPage, TSC_SEQUENCE_INVALID, TscConversion};
 

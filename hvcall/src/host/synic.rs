@@ -3,8 +3,6 @@
 //! The addresses of the pages come from the registers: [`Simp::page`](crate::synic::Simp::page) and
 //! [`Siefp::page`](crate::synic::Siefp::page), which KVM tells with the exit that it makes when a guest writes them.
 
-use core::sync::atomic::{Ordering, fence};
-
 use thiserror::Error;
 use zerocopy::IntoBytes;
 
@@ -57,7 +55,7 @@ pub fn post_message(
     let size_and_flags = offset(slot, SIZE_AND_FLAGS, 4)?;
     if memory.load_u32(slot)? != 0 {
         memory.fetch_or_u32(size_and_flags, PENDING)?;
-        fence(Ordering::SeqCst);
+        memory.fence();
         if memory.load_u32(slot)? != 0 {
             return Ok(Delivery::SlotBusy);
         }

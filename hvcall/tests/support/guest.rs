@@ -27,6 +27,8 @@ pub struct FakeMsrs {
     pub stuck: RefCell<Vec<Msr>>,
     /// Registers that are not there.
     pub absent: RefCell<Vec<Msr>>,
+    /// Registers that were written, with or without success.
+    tried: RefCell<Vec<Msr>>,
     /// Every write that took, in order.
     pub log: RefCell<Vec<(Msr, u64)>>,
 }
@@ -46,6 +48,10 @@ impl FakeMsrs {
         self.values.borrow_mut().insert(msr, value);
     }
 
+    pub fn tried(&self) -> Vec<Msr> {
+        self.tried.borrow().clone()
+    }
+
     pub fn written(&self) -> Vec<Msr> {
         self.log.borrow().iter().map(|(msr, _)| *msr).collect()
     }
@@ -60,6 +66,7 @@ impl Msrs for FakeMsrs {
     }
 
     unsafe fn write(&self, msr: Msr, value: u64) -> Result<(), MsrError> {
+        self.tried.borrow_mut().push(msr);
         if self.absent.borrow().contains(&msr) {
             return Err(MsrError::Unavailable { msr });
         }

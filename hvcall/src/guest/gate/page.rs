@@ -1,10 +1,11 @@
 //! A page that the hypervisor has a hand in.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use thiserror::Error;
 
+use crate::guest::words::Words;
 use crate::wire::PAGE_SIZE;
 
 /// Words of 4 bytes in a page.
@@ -86,31 +87,6 @@ impl SharedPage {
         unsafe { self.page.add(usize::from(index & WORDS.wrapping_sub(1))).as_ref() }
     }
 
-    /// Reads a word.
-    pub(crate) fn load(&self, index: u16, order: Ordering) -> u32 {
-        u32::from_le(self.word(index).load(order))
-    }
-
-    /// Writes a word.
-    pub(crate) fn store(&self, index: u16, value: u32, order: Ordering) {
-        self.word(index).store(value.to_le(), order);
-    }
-
-    /// Clears the bits of a word that `mask` has, and returns the word as it was.
-    pub(crate) fn clear_bits(&self, index: u16, mask: u32) -> u32 {
-        u32::from_le(self.word(index).fetch_and(!mask.to_le(), Ordering::AcqRel))
-    }
-
-    /// Copies words out, from this index on. Each word is read once.
-    pub(crate) fn read(&self, index: u16, dst: &mut [u8]) {
-        for (index, bytes) in (index..WORDS).zip(dst.chunks_mut(4)) {
-            let word = self.word(index).load(Ordering::Relaxed).to_ne_bytes();
-            for (to, from) in bytes.iter_mut().zip(word) {
-                *to = from;
-            }
-        }
-    }
-
     /// Copies bytes in, from the word with this index on; a last word is filled up with zero.
     pub(crate) fn write(&mut self, index: u16, src: &[u8]) {
         for (index, bytes) in (index..WORDS).zip(src.chunks(4)) {
@@ -125,7 +101,34 @@ impl SharedPage {
 
     /// Clears the whole page.
     pub(crate) fn clear(&mut self) {
-        (0..WORDS).for_each(|index| self.store(index, 0, Ordering::Relaxed));
+        (0..WORDS).for_each(|index| self.word(index).store(0, Ordering::Relaxed));
+    }
+}
+
+impl Words for SharedPage {
+    fn load(&self, index: u16, order: Ordering) -> u32 {
+        u32::from_le(self.word(index).load(order))
+    }
+
+    fn store(&self, index: u16, value: u32, order: Ordering) {
+        self.word(index).store(value.to_le(), order);
+    }
+
+    fn clear_bits(&self, index: u16, mask: u32) -> u32 {
+        u32::from_le(self.word(index).fetch_and(!mask.to_le(), Ordering::AcqRel))
+    }
+
+    fn read(&self, index: u16, dst: &mut [u8]) {
+        for (index, bytes) in (index..WORDS).zip(dst.chunks_mut(4)) {
+            let word = self.word(index).load(Ordering::Relaxed).to_ne_bytes();
+            for (to, from) in bytes.iter_mut().zip(word) {
+                *to = from;
+            }
+        }
+    }
+
+    fn fence(&self) {
+        fence(Ordering::SeqCst);
     }
 }
 
