@@ -32,7 +32,7 @@ pub(crate) enum Task {
     /// by rustup where there is a network, and by apt as root; else the task says what to install.
     NoStd,
 
-    /// Run what is tested without a guest: format, lints, unit tests, documentation
+    /// Run everything that is tested: format, lints, unit tests, documentation, and guests on the VMM
     ///
     /// With CI=true in the environment a missing prerequisite that cannot be installed is a failure; without
     /// it, that step is skipped and named.

@@ -32,7 +32,7 @@ enum Runs {
     },
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 8] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -73,6 +73,20 @@ const STEPS: [Step; 6] = [
         run: Runs::Cargo {
             arguments: "doc --workspace --no-deps --all-features",
             environment: &[("RUSTDOCFLAGS", "-D warnings")],
+        },
+    },
+    Step {
+        name: "linux, 1 vCPU",
+        run: Runs::Cargo {
+            arguments: "xtask linux --cpus 1",
+            environment: &[],
+        },
+    },
+    Step {
+        name: "linux, 2 vCPUs",
+        run: Runs::Cargo {
+            arguments: "xtask linux --cpus 2",
+            environment: &[],
         },
     },
 ];

@@ -3,17 +3,20 @@
 //! A guest's post-message call reaches [`VmBus::post`] on its vCPU's thread and leaves an event for the bus thread, which starts and
 //! ends the channels' threads. Nobody waits for anybody while holding the bus.
 
+mod platform;
+mod port;
+
 use crate::breach::Breaches;
 use crate::error::{Result, host};
 use crate::memory::Ram;
-use crate::pages::{self, GuestRegion, GuestRing, MapError};
+use crate::pages::GuestRing;
 use crate::stats::{ChannelStats, Stats};
 use crate::synic::{Synic, wake};
 use crate::sys::{self, SignalRoute};
 use crate::trace::{TracedRing, Tracer};
-use hvcall::host::synic::{Delivery, EventFlagError};
-use hvcall::synic::{Message, MessageType};
-use hvcall::{ConnectionId, HvStatus, MemoryError};
+use hvcall::host::synic::EventFlagError;
+use hvcall::synic::MessageType;
+use hvcall::{ConnectionId, HvStatus};
 use kvm_ioctls::VmFd;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,15 +25,17 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use vmbus_proto::host::{
-    Bus, BusEvent, ChannelId, ChannelSignal, GpadlTicket, GpadlView, Host, HostConfig, MessageTarget,
-    OfferParams, OpenedChannel, RingPages, Vmm,
+    Bus, BusEvent, ChannelId, ChannelSignal, Host, HostConfig, OfferParams, OpenedChannel,
 };
-use vmbus_proto::ringbuf::{Halves, PacketType, RingPair};
-use vmbus_proto::wire::{GpadlId, GuestMessage, Status};
+use vmbus_proto::ringbuf::{PacketType, RingPair};
+use vmbus_proto::wire::{GuestMessage, Status};
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+pub use platform::{Platform, PlatformError};
+pub use port::Port;
 
 /// Page numbers that a guest's GPADLs take in all: 256 MiB, of which Linux's netvsc lends 17.
 const PFN_STORAGE: usize = 1 << 16;
@@ -54,98 +59,6 @@ pub trait Device: fmt::Debug + Send + Sync {
 
     /// The machine has ended, and every channel is closed.
     fn end(&self) {}
-}
-
-/// What the bus and one channel's thread have to say to each other.
-#[derive(Debug)]
-pub struct Port {
-    /// The channel.
-    pub channel: ChannelId,
-    /// Sub-channel index, 0 of a primary channel.
-    pub index: u16,
-    bus: Arc<VmBus>,
-    name: &'static str,
-    doorbell: EventFd,
-    signal: Mutex<ChannelSignal>,
-    closing: AtomicBool,
-    recalled: Mutex<Vec<GpadlId>>,
-}
-
-impl Port {
-    /// The guest's memory.
-    pub fn ram(&self) -> &'static Ram {
-        self.bus.ram
-    }
-
-    /// Whether the thread is to return.
-    pub fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
-    }
-
-    /// Waits until the guest signals the channel, or somebody [wakes](Self::wake) it.
-    pub fn wait(&self) {
-        // Fails only where a signal interrupts it; then whoever waits looks once more for nothing.
-        let _interrupted = self.doorbell.read();
-    }
-
-    /// Ends this wait, or the next.
-    pub fn wake(&self) {
-        wake(&self.doorbell);
-    }
-
-    /// Interrupts the guest for this channel.
-    pub fn signal(&self) {
-        // Held while the flag is set: once a move is answered, the guest counts on no interrupt at the old place.
-        let signal = self.signal.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = self.bus.signal(*signal) {
-            self.note(&error);
-        }
-    }
-
-    /// Notes what the guest did wrong on this channel.
-    pub fn note(&self, breach: &(impl fmt::Display + fmt::Debug)) {
-        self.bus.breaches.note(self.name, breach);
-    }
-
-    /// Offers the sub-channels from 1 to `count` of this primary channel that are not offered yet.
-    pub fn offer_sub_channels(&self, count: u16) {
-        let mut state = self.bus.state();
-        let Some((device, _)) = state.offers.get(&self.channel).cloned() else {
-            return;
-        };
-        for index in 1..=count {
-            match state.bus.offer_subchannel(self.channel, index) {
-                Ok(channel) => drop(state.offers.insert(channel, (Arc::clone(&device), index))),
-                Err(error) => debug!("sub-channel {index} of {}: {error}", self.channel),
-            }
-        }
-        drop(state);
-        wake(&self.bus.doorbell);
-    }
-
-    /// Maps memory that the guest named to the device.
-    ///
-    /// # Errors
-    /// There is none by this name, or it is no memory.
-    pub fn map(
-        &self,
-        gpadl: GpadlId,
-    ) -> std::result::Result<(GuestRegion, GpadlTicket), vmbus_proto::host::MapError<PlatformError>> {
-        self.bus.state().bus.map_gpadl(self.channel, gpadl)
-    }
-
-    /// Gives memory back that was mapped; the mapping must be gone.
-    pub fn unmap(&self, ticket: GpadlTicket) {
-        if self.bus.state().bus.release_gpadl(ticket).is_err() {
-            warn!("{}: a ticket of another bus", self.name);
-        }
-        wake(&self.bus.doorbell);
-    }
-
-    /// The next GPADL that the guest wants back.
-    pub fn recalled(&self) -> Option<GpadlId> {
-        self.recalled.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
 }
 
 /// The bus.
@@ -386,20 +299,14 @@ impl VmBus {
                 signal,
             } => {
                 if let Some(channel) = served.get(&channel) {
-                    *channel.port.signal.lock().unwrap_or_else(PoisonError::into_inner) = signal;
+                    channel.port.redirect(signal);
                 }
                 self.state().bus.moved(ticket);
             }
             BusEvent::GpadlTeardown { channel, gpadl } => {
                 // A channel that is not served any more has given its memory back before.
                 if let Some(channel) = served.get(&channel) {
-                    channel
-                        .port
-                        .recalled
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(gpadl);
-                    channel.port.wake();
+                    channel.port.recall(gpadl);
                 }
             }
             BusEvent::Released { channel } => drop(self.state().offers.remove(&channel)),
@@ -437,16 +344,8 @@ impl VmBus {
         let doorbell = EventFd::new(0).map_err(host("eventfd"))?;
         sys::route_signal(&self.vm, connection.0, SignalRoute::To(&doorbell))
             .map_err(host("signal route"))?;
-        let port = Arc::new(Port {
-            channel,
-            index,
-            bus: Arc::clone(self),
-            name: device.name(),
-            doorbell,
-            signal: Mutex::new(signal),
-            closing: AtomicBool::new(false),
-            recalled: Mutex::default(),
-        });
+        let place = (channel, index);
+        let port = Arc::new(Port::new(self, device.name(), place, signal, doorbell));
         let name = format!("{}-{index}", device.name());
         let spawned = thread::Builder::new().name(name).spawn({
             let port = Arc::clone(&port);
@@ -470,8 +369,7 @@ impl VmBus {
             connection,
             thread,
         } = channel;
-        port.closing.store(true, Ordering::Release);
-        port.wake();
+        port.close();
         let counters = thread.join().unwrap_or_default();
         self.unroute(connection);
         let stats = ChannelStats {
@@ -505,59 +403,5 @@ impl VmBus {
 impl fmt::Debug for VmBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VmBus").finish_non_exhaustive()
-    }
-}
-
-/// What the bus needs of this machine.
-#[derive(Debug)]
-pub struct Platform {
-    synic: Arc<Synic>,
-    ram: &'static Ram,
-    tracer: Option<Arc<Tracer>>,
-}
-
-/// What can fail in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlatformError {
-    /// The guest's message page is no memory.
-    #[error(transparent)]
-    MessagePage(#[from] MemoryError),
-    /// The guest's event page is no memory.
-    #[error(transparent)]
-    EventPage(#[from] EventFlagError),
-    /// What the guest lends is no memory.
-    #[error(transparent)]
-    Map(#[from] MapError),
-}
-
-impl Vmm for Platform {
-    type Ring = Ring;
-    type Region = GuestRegion;
-    type Error = PlatformError;
-
-    fn post(&self, target: MessageTarget, message: &Message) -> std::result::Result<Delivery, PlatformError> {
-        let delivery = self.synic.post(target.vp, target.sint, message)?;
-        if let (Some(tracer), Delivery::Delivered) = (&self.tracer, delivery) {
-            tracer.host_message(message);
-        }
-        Ok(delivery)
-    }
-
-    fn signal(&self, signal: ChannelSignal) -> std::result::Result<(), PlatformError> {
-        let Some(vp) = signal.vp else { return Ok(()) };
-        Ok(self.synic.signal(vp, signal.sint, signal.flag)?)
-    }
-
-    fn map_rings(&self, pages: &RingPages<'_>) -> std::result::Result<Halves<Ring>, PlatformError> {
-        let Halves { to_host, to_guest } = pages::rings(self.ram, pages)?;
-        Ok(Halves {
-            to_host: TracedRing::new(to_host),
-            to_guest: TracedRing::new(to_guest),
-        })
-    }
-
-    fn map_region(&self, memory: &GpadlView<'_>) -> std::result::Result<GuestRegion, PlatformError> {
-        Ok(pages::region(self.ram, memory)?)
     }
 }
