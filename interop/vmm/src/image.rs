@@ -248,7 +248,11 @@ pub fn open_all(disks: &[DiskConfig]) -> Result<Vec<Image>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::env;
+    use std::io::{BufRead, BufReader, Read};
     use std::path::Path;
+    use std::process::{Command, Stdio};
+    use vm_memory::{Bytes, GuestAddress};
     use vmm_sys_util::tempfile::TempFile;
 
     fn disk(path: &Path) -> DiskConfig {
@@ -327,6 +331,44 @@ mod tests {
         }
         assert!(file.as_file().metadata().unwrap().blocks() < before);
         assert_eq!(file.as_file().metadata().unwrap().len(), 1 << 20);
+    }
+
+    /// Names the image to the process that is killed.
+    const VICTIM_IMAGE: &str = "VMM_TEST_IMAGE";
+
+    /// Half of the process's life of [`what_was_flushed_outlives_the_vmm`]: writes as the guest has it write, flushes, tells, and waits
+    /// for its end.
+    #[test]
+    #[ignore = "what_was_flushed_outlives_the_vmm runs it, and kills it"]
+    fn victim() {
+        let image = Image::open(&disk(Path::new(&env::var_os(VICTIM_IMAGE).unwrap())), 0).unwrap();
+        let ram: &'static Ram = Box::leak(Box::new(crate::memory::allocate(16).unwrap()));
+        ram.write_slice(&[0x5A; 8192], GuestAddress(4096)).unwrap();
+        transfer(&image.file, 512, ram, [(4096, 8192)].into_iter(), Way::Write).unwrap();
+        image.flush().unwrap();
+        println!("flushed");
+        // Ends with the process, or with the test that should have killed it.
+        let _end = io::stdin().read_to_end(&mut Vec::new());
+    }
+
+    #[test]
+    fn what_was_flushed_outlives_the_vmm() {
+        let file = image(1 << 20);
+        let mut victim = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "image::tests::victim", "--ignored", "--nocapture"])
+            .env(VICTIM_IMAGE, file.as_path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+        let flushed = lines.any(|line| line.unwrap().ends_with("flushed"));
+        victim.kill().unwrap();
+        assert!(!victim.wait().unwrap().success(), "it was killed");
+        assert!(flushed, "it was killed after its flush");
+        let mut bytes = vec![0; 8192];
+        file.as_file().read_exact_at(&mut bytes, 512).unwrap();
+        assert_eq!(bytes, [0x5A; 8192]);
     }
 
     #[test]
