@@ -181,6 +181,24 @@ fn leaves_beyond_the_highest_are_not_believed() {
 }
 
 #[test]
+fn a_stack_without_its_properties_is_none() {
+    let mut leaves = leaves();
+    for (max_leaf, there) in [
+        (0x4000_0081, false),
+        (0x4000_0082, true),
+        (0x4000_00ff, true),
+        (0x4000_0100, false),
+    ] {
+        let vendor = VendorLeaf {
+            max_leaf,
+            vendor: VENDOR_VIRT_STACK,
+        };
+        leaves.insert(0x4000_0080, vendor.into());
+        assert_eq!(detect(&leaves).unwrap().stack.is_some(), there, "{max_leaf:#x}");
+    }
+}
+
+#[test]
 fn what_is_missing_for_vmbus_is_named() {
     let mut poor = leaves();
     poor.insert(
