@@ -14,6 +14,8 @@ use crate::wire::status::RndisStatus;
 /// The host broke the protocol, or refused what the NIC cannot be without. The channel is poisoned: every later call
 /// returns the same fault.
 ///
+/// A fault on any channel is the end of the NIC: the embedder gives all of its channels up.
+///
 /// What the channel had under way did not end: [`Queue::abort`](super::Queue::abort) and
 /// [`Nic::abort`](super::Nic::abort) name it. The host may still write to the receive buffer, and read the send buffer
 /// and the pages of frames, until the channel is closed and both GPADLs are torn down.

@@ -8,7 +8,8 @@ use vmbus_proto::ringbuf::{
 };
 
 use crate::wire::nvsp::{
-    ChannelType, MAX_RECEIVE_RANGES, NO_SECTION, SendRndisPacket, SendRndisPacketComplete, Status,
+    ChannelType, MAX_MESSAGE_LEN, MAX_RECEIVE_RANGES, NO_SECTION, SendRndisPacket, SendRndisPacketComplete,
+    Status,
 };
 use crate::wire::nvsp_message::{GuestMessage, HostMessage, SEND_TABLE_MESSAGE_LEN};
 
@@ -80,6 +81,8 @@ pub struct Queue<'p, M, B, const DEPTH: usize> {
     pub(super) transactions: Transactions<Lent, DEPTH>,
     /// Sections of the send buffer that are this queue's, and free.
     pub(super) sections: heapless::Vec<u32, DEPTH>,
+    /// They were dealt out.
+    divided: bool,
     /// The packet that was read last: the ranges of a transfer stay here while they are walked.
     packet: [u8; PACKET_LEN],
     packet_payload: (usize, usize),
@@ -121,6 +124,7 @@ impl<'p, M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'p, M, B, DEPTH> {
             data_path: DataPath::default(),
             transactions: Transactions::new(),
             sections: heapless::Vec::new(),
+            divided: false,
             packet: [0; PACKET_LEN],
             packet_payload: (0, 0),
             transfer: None,
@@ -154,15 +158,14 @@ impl<'p, M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'p, M, B, DEPTH> {
 
     /// Tells what has changed, see [`DataPath`]. The primary channel's queue is told by itself.
     pub fn set_data_path(&mut self, data_path: &DataPath) {
-        if self.data_path.send.is_none()
-            && let Some(layout) = data_path.send
+        if let Some(layout) = data_path.send
+            && !self.divided
         {
+            self.divided = true;
             let first = layout.sections_per_queue.saturating_mul(self.index.into());
-            let all = first..first.saturating_add(layout.sections_per_queue);
-            self.sections.clear();
-            // The table's places bound what can be under way, so that no more sections are of use.
+            // No more can be under way than the table has places for.
             self.sections
-                .extend(all.take(DEPTH).filter(|_| self.transactions.pending() == 0));
+                .extend((first..).take(DEPTH.min(layout.sections_per_queue as usize)));
         }
         self.data_path = *data_path;
     }
@@ -423,6 +426,20 @@ impl<'p, M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'p, M, B, DEPTH> {
             }
             Err(WriteError::Fault(fault)) => Err(self.poison(fault.into())),
             // What never fits does not come up: a ring has at least a page, and no packet of the engine's own as much.
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Whether the ring has room for a frame that is sent by copy. If not, the host signals when it has.
+    pub(super) fn has_room(&mut self) -> Result<bool, Fault> {
+        match self.rings.outgoing.set_pending_send_size(MAX_MESSAGE_LEN) {
+            Ok(fits) => {
+                if fits {
+                    self.rings.outgoing.clear_pending_send_size();
+                }
+                Ok(fits)
+            }
+            Err(WriteError::Fault(fault)) => Err(self.poison(fault.into())),
             Err(_) => Ok(false),
         }
     }

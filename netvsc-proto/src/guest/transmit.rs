@@ -163,6 +163,17 @@ impl<M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'_, M, B, DEPTH> {
             .min(DEPTH.saturating_sub(self.transactions.pending()))
     }
 
+    /// Whether [`transmit`](Self::transmit) would take a frame now. If the ring is full, the host signals when it has
+    /// room; if no place or section is free, when a frame is complete.
+    ///
+    /// # Errors
+    ///
+    /// The ring is corrupt, or the channel was poisoned before.
+    pub fn can_transmit(&mut self) -> Result<bool, Fault> {
+        self.check()?;
+        Ok(self.data_path.ready && self.transmit_capacity() > 0 && self.has_room()?)
+    }
+
     /// Refuses what cannot be sent; makes the head of what can.
     fn judge(&self, len: u64, info: &TransmitInfo) -> Result<PacketHead, TransmitError> {
         self.check()?;

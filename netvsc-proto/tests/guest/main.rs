@@ -11,7 +11,11 @@
 
 mod bring_up;
 mod data;
+mod hostile;
+mod hostile_bring_up;
 mod pair;
+mod random;
+mod scripted;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
