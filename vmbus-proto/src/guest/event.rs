@@ -1,6 +1,6 @@
 //! What the embedder has to act on.
 
-use hvcall::ConnectionId;
+use hvcall::{ConnectionId, HvStatus};
 use thiserror::Error;
 
 use super::config::MonitorAddresses;
@@ -117,6 +117,14 @@ pub enum ConnectError {
     NoAnswer {
         /// The version that was asked for.
         version: Version,
+    },
+    /// The hypervisor does not take the message.
+    #[error("the contact at version {} was not posted: {status}", version.dotted())]
+    NotPosted {
+        /// The version that was to be asked for.
+        version: Version,
+        /// What the hypercall said.
+        status: HvStatus,
     },
     /// The host names a connection for messages that cannot be one.
     #[error("the host names connection {:#x} for messages", connection_id.0)]

@@ -35,7 +35,7 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
         let judged = self
             .connected()
             .ok_or(CallError::NotConnected)
-            .and_then(|_| self.offered(channel))
+            .and_then(|_| self.usable(channel))
             .and_then(|_| Ok(Shape::of(&memory)?));
         match judged {
             Ok(shape) => self.add_gpadl(channel, false, memory, shape),

@@ -141,9 +141,10 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
             }
             Standing::Releasing { rescinded: false } => {
                 channel.standing = Standing::Releasing { rescinded: true };
-                return Ok(());
             }
-            Standing::Offered => channel.standing = Standing::Rescinded,
+            Standing::Offered if channel.announced => channel.standing = Standing::Rescinded,
+            // The embedder never had it.
+            Standing::Offered => channel.standing = Standing::Releasing { rescinded: true },
         }
         let was_told_open = matches!(channel.usage, Usage::Open { .. }) && channel.notice_open.is_none();
         channel.fail(OpenError::Rescinded, ModifyError::Rescinded);
@@ -159,15 +160,11 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
             }
         };
         channel.usage = usage;
-        if !channel.announced {
-            // The embedder never had it.
-            channel.standing = Standing::Releasing { rescinded: true };
-        }
         if rings_are_free && let Some(ring) = self.gpadls.ring_mut(id) {
             ring.recall();
         }
-        // The host may have let go of what it was asked for before; give it its time anew.
-        for gpadl in self.gpadls.of(id).filter(|gpadl| gpadl.is_lent()) {
+        // What was overdue already is given its time anew: then it comes back without an answer.
+        for gpadl in self.gpadls.of(id) {
             gpadl.restart();
         }
         Ok(())

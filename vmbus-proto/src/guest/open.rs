@@ -42,7 +42,7 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
 
     fn judge_open(&self, channel: ChannelId, memory: &M, params: &OpenParams) -> Result<Shape, CallError> {
         let connected = self.connected().ok_or(CallError::NotConnected)?;
-        let entry = self.offered(channel)?;
+        let entry = self.usable(channel)?;
         match entry.state() {
             ChannelState::Closed if entry.notice_open.is_some() => return Err(CallError::UnderWay),
             ChannelState::Closed => (),
@@ -80,7 +80,7 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
     }
 
     /// The channel, if it is one that the embedder may use.
-    pub(super) fn offered(&self, channel: ChannelId) -> Result<&Channel, CallError> {
+    pub(super) fn usable(&self, channel: ChannelId) -> Result<&Channel, CallError> {
         let entry = self
             .channels
             .find(channel)
@@ -226,7 +226,7 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
     /// When the version has no such message, the channel is not open, or the same is under way.
     pub fn modify(&mut self, channel: ChannelId, target_vp: Option<VpIndex>) -> Result<(), CallError> {
         self.session_for(MessageType::MODIFY_CHANNEL)?;
-        let state = self.offered(channel)?.state();
+        let state = self.usable(channel)?.state();
         let entry = self
             .channels
             .find_mut(channel)

@@ -30,7 +30,7 @@ pub struct Outbound {
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Posted {
-    /// The host has it.
+    /// The host has it, or does not know the version that it was asked for, and is asked for another one next.
     Done,
     /// It will be given again, after a while.
     Later,
@@ -113,28 +113,35 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
         let Some(action) = self.posting else {
             return Posted::Refused;
         };
-        if status.is_success() {
-            self.posting = None;
-            self.apply(action);
-            return Posted::Done;
-        }
-        // A host that does not know 5.0 has nothing where it is asked for it.
-        let is_unknown = status == HvStatus::INVALID_CONNECTION_ID
-            && matches!(action, Action::Contact(version) if version >= Version::WIN10_RS3_1);
-        if status.is_passing_for_post() && !is_unknown && !self.retry.exhausted {
-            self.retry.defer();
-            return Posted::Later;
+        match (action, status) {
+            (_, HvStatus::SUCCESS) => self.apply(action),
+            // A host that does not know 5.0 has nothing where it is asked for it.
+            (Action::Contact(version), HvStatus::INVALID_CONNECTION_ID)
+                if version >= Version::WIN10_RS3_1 =>
+            {
+                self.contact_refused(version);
+            }
+            (_, status) if status.is_passing_for_post() && !self.retry.exhausted => {
+                self.retry.defer();
+                return Posted::Later;
+            }
+            _ => {
+                self.posting = None;
+                self.retry = Retry::default();
+                match action {
+                    Action::Contact(version) => {
+                        self.fail_contact(ConnectError::NotPosted { version, status })
+                    }
+                    Action::Unload => self.disconnect(DisconnectReason::NoAnswer),
+                    // Its answer will be overdue, should it have one.
+                    action => self.apply(action),
+                }
+                return Posted::Refused;
+            }
         }
         self.posting = None;
-        match action {
-            Action::Contact(version) if self.retry.exhausted => {
-                self.fail_contact(ConnectError::NoAnswer { version });
-            }
-            Action::Contact(version) => self.contact_refused(version),
-            Action::Unload => self.disconnect(DisconnectReason::NoAnswer),
-            action => self.apply(action),
-        }
-        Posted::Refused
+        self.retry = Retry::default();
+        Posted::Done
     }
 
     /// The first message that the state asks for.

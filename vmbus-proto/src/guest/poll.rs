@@ -37,11 +37,10 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
                 channel.notice_open = None;
                 return Some(Event::OpenFailed { channel: id, error });
             }
-            if let Some(result @ Err(_)) = channel.notice_modify {
-                channel.notice_modify = None;
-                return Some(Event::Modified { channel: id, result });
-            }
-            None
+            // A success too comes before the channel's end.
+            let ends = channel.standing != Standing::Offered;
+            let result = channel.notice_modify.take_if(|result| ends || result.is_err())?;
+            Some(Event::Modified { channel: id, result })
         });
         if event.is_some() {
             self.channels.sweep();
@@ -125,7 +124,14 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
     }
 
     fn poll_created(&mut self) -> Option<Event<M>> {
-        let gpadl = self.gpadls.iter_mut().find(|gpadl| gpadl.notice_created)?;
+        // There is nothing to be done with the memory of a channel that goes.
+        let channels = &self.channels;
+        let gpadl = self.gpadls.iter_mut().find(|gpadl| {
+            gpadl.notice_created
+                && channels
+                    .find(gpadl.channel)
+                    .is_some_and(|channel| channel.standing == Standing::Offered)
+        })?;
         gpadl.notice_created = false;
         Some(Event::GpadlCreated {
             channel: gpadl.channel,
@@ -145,6 +151,9 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
             let result = channel.notice_modify.take()?;
             Some((id, Some(result)))
         });
+        if event.is_some() {
+            self.channels.sweep();
+        }
         match event {
             Some((channel, Some(result))) => return Some(Event::Modified { channel, result }),
             Some((channel, None)) => {
