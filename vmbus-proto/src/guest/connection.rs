@@ -115,11 +115,14 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
     /// [`Event::Connected`](super::Event::Connected) or [`Event::ConnectFailed`](super::Event::ConnectFailed) tells what came of it.
     ///
     /// # Errors
-    /// When there is a connection already, or no version to ask for.
+    /// When there is a connection already, what came of the one before was not polled yet, or there is no version to ask for.
     pub fn connect(&mut self) -> Result<(), CallError> {
         let Connection::Disconnected = self.connection else {
             return Err(CallError::AlreadyConnected);
         };
+        if self.notices.failed.is_some() || self.notices.disconnected.is_some() {
+            return Err(CallError::UnderWay);
+        }
         let version = self.config.next_version(None).ok_or(CallError::NoVersion)?;
         self.contact(version);
         Ok(())
@@ -334,10 +337,14 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
             }) => Some(Err(ModifyConnectionError::Disconnected)),
             _ => self.notices.modified.take(),
         };
+        // A connection that the embedder never knew of did not come to be.
+        let failed = match self.notices.connected {
+            Some(_) => Some(ConnectError::GivenUp),
+            None => self.notices.failed,
+        };
         self.notices = Notices {
             modified,
-            failed: self.notices.failed,
-            disconnected: self.notices.disconnected,
+            failed,
             ..Notices::default()
         };
     }

@@ -9,7 +9,7 @@ use core::time::Duration;
 use hvcall::host::synic::Delivery;
 use hvcall::synic::MessageType;
 use hvcall::{ConnectionId, HvStatus, Message};
-use vmbus_ringbuf::{Descriptor, Halves, Outgoing};
+use vmbus_ringbuf::{ControlWord, Descriptor, Halves, Outgoing, RingMem, Signal};
 
 use super::*;
 use crate::host;
@@ -33,6 +33,7 @@ struct Machine {
     shared: RefCell<Vec<u64>>,
     no_rings: Cell<bool>,
     no_share: Cell<bool>,
+    no_unshare: Cell<bool>,
 }
 
 impl Machine {
@@ -79,6 +80,9 @@ impl Hal for Machine {
     }
 
     fn unshare(&self, memory: &Contiguous) -> Result<(), &'static str> {
+        if self.no_unshare.get() {
+            return Err("it stays shared");
+        }
         let mut shared = self.shared.borrow_mut();
         let index = shared.iter().position(|pfn| *pfn == memory.first_pfn);
         shared.swap_remove(index.expect("it was shared"));
@@ -252,4 +256,156 @@ fn packets_flow_between_both_ends_in_one_program() {
             Ok(Event::AllOffersDelivered)
         ]
     ));
+}
+
+/// Both ends, with the channel offered.
+fn offered<'a>(machine: &'a Machine, storage: &'a mut [u64]) -> (GuestBus<'a>, HostBus<'a>, ChannelOffer) {
+    let (mut guest, mut host) = (guest_bus(machine), host_bus(machine, storage));
+    guest.connect().unwrap();
+    let (told, _) = run(&mut guest, &mut host);
+    let offer = told.into_iter().find_map(|event| match event {
+        Ok(Event::Offered(offer)) => Some(offer),
+        _ => None,
+    });
+    (guest, host, offer.expect("an offer"))
+}
+
+#[test]
+fn memory_is_shared_while_it_is_lent_and_only_then() {
+    let machine = Machine::default();
+    let mut storage = vec![0; 64];
+    let (mut guest, mut host, offer) = offered(&machine, &mut storage);
+    machine.no_share.set(true);
+    let rejected = guest.lend(offer.channel, RINGS).unwrap_err();
+    assert_eq!(rejected.memory, RINGS);
+    assert_eq!(rejected.error, BusCallError::Share("not to be shared"));
+    machine.no_share.set(false);
+    // Two rings do not fit.
+    let rejected = guest.open(offer.channel, memory(0x100, 3), params()).unwrap_err();
+    assert!(matches!(rejected.error, BusCallError::Call(CallError::Memory(_))));
+    assert!(machine.shared.borrow().is_empty());
+    let gpadl = guest.lend(offer.channel, RINGS).unwrap();
+    assert_eq!(*machine.shared.borrow(), [0x100]);
+    run(&mut guest, &mut host);
+    guest.teardown(gpadl).unwrap();
+    assert_eq!(*machine.shared.borrow(), [0x100]);
+    let (told, _) = run(&mut guest, &mut host);
+    assert!(matches!(told[..], [Ok(Event::MemoryReturned { .. })]));
+    assert!(machine.shared.borrow().is_empty());
+    // What stays shared is told, with the memory.
+    let gpadl = guest.lend(offer.channel, RINGS).unwrap();
+    run(&mut guest, &mut host);
+    guest.teardown(gpadl).unwrap();
+    machine.no_unshare.set(true);
+    let (told, _) = run(&mut guest, &mut host);
+    let [Err(BusError::Unshare { memory: RINGS, .. })] = told[..] else {
+        panic!("{told:?}");
+    };
+}
+
+#[test]
+fn rings_that_cannot_be_made_close_the_channel_again() {
+    for broken in [false, true] {
+        let machine = Machine::default();
+        let mut storage = vec![0; 64];
+        let (mut guest, mut host, offer) = offered(&machine, &mut storage);
+        machine.no_rings.set(!broken);
+        guest.open(offer.channel, RINGS, params()).unwrap();
+        let (_, mut served) = run(&mut guest, &mut host);
+        let served = served.pop().unwrap();
+        if broken {
+            // The host's end says that it has written where no ring is.
+            let halves = machine.rings(RINGS.first_pfn, RINGS.pages, 2);
+            halves.to_guest.store(ControlWord::WriteIndex, 5);
+        }
+        host.accept(served.ticket).unwrap();
+        let (told, _) = run(&mut guest, &mut host);
+        let channel = offer.channel;
+        let [Err(error), Ok(Event::MemoryReturned { memory: RINGS, .. })] = &told[..] else {
+            panic!("{told:?}");
+        };
+        match error {
+            BusError::Rings { channel: of, .. } => assert!(broken && *of == channel),
+            BusError::MapRings { channel: of, .. } => assert!(!broken && *of == channel),
+            other => panic!("{other}"),
+        }
+        assert_eq!(
+            guest.signal(channel, Signal::Needed),
+            Err(BusCallError::Call(CallError::UnknownChannel { channel }))
+        );
+        assert_eq!(guest.signal(channel, Signal::NotNeeded), Ok(()));
+    }
+}
+
+#[test]
+fn what_the_hypervisor_refuses_is_repeated_or_told() {
+    let machine = Machine::default();
+    let mut storage = vec![0; 64];
+    let (mut guest, mut host) = (guest_bus(&machine), host_bus(&machine, &mut storage));
+    machine
+        .refusals
+        .borrow_mut()
+        .push_back(HvStatus::INSUFFICIENT_BUFFERS);
+    guest.connect().unwrap();
+    assert!(guest.poll().is_none());
+    assert!(machine.posts.borrow().is_empty());
+    let again = guest.poll_timeout().expect("it waits");
+    assert!(again > Duration::ZERO);
+    machine.now.set(again);
+    let (told, _) = run(&mut guest, &mut host);
+    assert!(matches!(told[..], [Ok(Event::Connected(_)), ..]));
+    machine.refusals.borrow_mut().push_back(HvStatus::ACCESS_DENIED);
+    guest.unload().unwrap();
+    let (told, _) = run(&mut guest, &mut host);
+    let [
+        Err(BusError::Post {
+            status: HvStatus::ACCESS_DENIED,
+            ..
+        }),
+        Ok(Event::Disconnected(DisconnectReason::NoAnswer)),
+    ] = told[..]
+    else {
+        panic!("{told:?}");
+    };
+}
+
+#[test]
+fn time_is_that_of_the_platform() {
+    let machine = Machine::default();
+    let mut guest = guest_bus(&machine);
+    machine.now.set(seconds(7));
+    guest.connect().unwrap();
+    assert!(guest.poll().is_none());
+    assert_eq!(guest.poll_timeout(), Some(seconds(17)));
+    machine.now.set(seconds(17));
+    let told = guest.poll();
+    assert!(matches!(
+        told,
+        Some(Ok(Event::ConnectFailed(ConnectError::NoAnswer { .. })))
+    ));
+    assert_eq!(guest.poll_timeout(), None);
+}
+
+#[test]
+fn messages_that_are_none_of_the_bus_are_told_apart() {
+    let machine = Machine::default();
+    let mut guest = guest_bus(&machine);
+    let message_type = MessageType::TIMER_EXPIRED;
+    let timer = Message::new(message_type, 0, &[0; 24]).unwrap();
+    assert_eq!(
+        guest.handle_message(&timer),
+        Err(MessageError::NotVmbus { message_type })
+    );
+    let mut long = Message::new(MessageType::VMBUS, 0, &[0; 8]).unwrap();
+    long.header.payload_size = 241;
+    assert_eq!(
+        guest.handle_message(&long),
+        Err(MessageError::Length { len: 241 })
+    );
+    let other = Message::new(MessageType::VMBUS, 0, &[0; 8]).unwrap();
+    assert!(matches!(
+        guest.handle_message(&other),
+        Err(MessageError::Message(HandleError::Breach(_)))
+    ));
+    assert_eq!(guest.guest().breaches(), 1);
 }

@@ -76,6 +76,9 @@ fn versions_are_those_of_the_configuration() {
         ..config()
     });
     assert_eq!(old.connect(), Err(CallError::NoVersion));
+    // What came of it is told first.
+    assert_eq!(guest.connect(), Err(CallError::UnderWay));
+    assert_eq!(guest.events().len(), 1);
     assert_eq!(guest.connect(), Ok(()));
     assert_eq!(guest.connect(), Err(CallError::AlreadyConnected));
 }

@@ -99,7 +99,7 @@ fn case_10_a_rescind_while_the_channel_is_opening() {
             ]
         );
         assert_eq!(guest.says(), [teardown(gpadl)]);
-        assert_eq!(guest.hear(&tell::opened(1, 1, Status::SUCCESS)).is_err(), true);
+        assert!(guest.hear(&tell::opened(1, 1, Status::SUCCESS)).is_err());
         guest.release(channel).unwrap();
         assert_eq!(guest.says(), [""; 0]);
         guest.hear(&tell::torndown(gpadl)).unwrap();
