@@ -103,8 +103,10 @@
 #![forbid(unsafe_code)]
 
 mod channel_state;
+pub mod device;
 pub mod guest;
 pub mod host;
+pub mod ic;
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
 mod testing;

@@ -34,12 +34,14 @@ mod gpadl;
 mod guid;
 mod id;
 pub mod interface;
-mod macros;
+pub(crate) mod macros;
 mod message;
 mod offer;
+mod pipe;
 mod socket;
 mod table;
 mod version;
+pub(crate) mod writer;
 
 pub use channel::{
     CloseChannel, CloseReservedChannel, CloseReservedResponse, ModifyChannel, ModifyChannelResponse,
@@ -67,9 +69,11 @@ pub use offer::{
     Offer, OfferChannel, OfferFlags, OfferSignal, PipeParameters, PipeType, RescindChannelOffer,
     SocketParameters, SocketParametersVersion, USER_DEFINED_SIZE,
 };
+pub use pipe::{PipeError, PipeHeader, PipePacketType};
 pub use socket::{ConnectRequest, TlConnectRequest, TlConnectResult};
 pub use table::{GuestMessage, HostMessage, TABLE};
 pub use version::{Dotted, FeatureFlags, Version};
+pub use writer::NoRoom;
 
 #[cfg(test)]
 #[allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails")]
