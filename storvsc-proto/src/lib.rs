@@ -72,8 +72,8 @@
 //!     wait_for_guest: impl Fn(),
 //! ) -> Result<(), Fault> {
 //!     let config = Config::default();
-//!     let mut scratch = vec![0; config.scratch_len()];
-//!     let mut queue: Queue<'_, M> = Queue::primary(rings, &mut scratch, config).expect("the scratch is large enough");
+//!     let scratch = vec![0; config.scratch_len()];
+//!     let mut queue: Queue<M, _> = Queue::primary(rings, scratch, config).expect("the scratch is large enough");
 //!     loop {
 //!         let served = queue.service(luns, memory, 64)?;
 //!         if served.signal.is_needed() {

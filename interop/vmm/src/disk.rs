@@ -56,13 +56,13 @@ impl Device for Controller {
     }
 
     fn serve(&self, rings: RingPair<Ring>, port: &Arc<Port>) -> Vec<(&'static str, u64)> {
-        let mut scratch = vec![0; self.config.scratch_len()];
+        let scratch = vec![0; self.config.scratch_len()];
         let version = *self.version.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = match (port.index, version) {
-            (0, _) => Queue::<_, 1>::primary(rings, &mut scratch, self.config),
+            (0, _) => Queue::<_, _, 1>::primary(rings, scratch, self.config),
             (_, version) => Queue::sub_channel(
                 rings,
-                &mut scratch,
+                scratch,
                 self.config,
                 version.unwrap_or(ProtocolVersion::WIN8),
             ),

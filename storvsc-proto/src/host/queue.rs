@@ -24,10 +24,12 @@ use crate::wire::{CompletionBody, GuestMessage, NtStatus, ProtocolVersion, WireE
 ///
 /// A full outgoing ring loses nothing: answers wait in their requests' places, and nothing is taken from the
 /// incoming ring while there is no place.
+///
+/// `S` is the scratch that a packet is copied to: lent, or the queue's own.
 #[derive(Debug)]
-pub struct Queue<'s, M, const DEPTH: usize = 1> {
+pub struct Queue<M, S, const DEPTH: usize = 1> {
     channel: Channel<M, DEPTH>,
-    scratch: &'s mut [u8],
+    scratch: S,
     parameters: ParameterList,
 }
 
@@ -89,14 +91,15 @@ pub enum CompleteError {
     Fault(#[from] Fault),
 }
 
-impl<'s, M: RingMem, const DEPTH: usize> Queue<'s, M, DEPTH> {
+impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
     /// The service of a primary channel that was just opened.
     ///
-    /// `scratch` is for the private copy of a packet: at least [`Config::scratch_len`] bytes.
+    /// `scratch` is for the private copy of a packet: at least [`Config::scratch_len`] bytes, as a `&mut [u8]`, a
+    /// `Vec<u8>`, an array.
     ///
     /// # Errors
     /// When the configuration or the scratch will not do.
-    pub fn primary(ring: RingPair<M>, scratch: &'s mut [u8], config: Config) -> Result<Self, SetupError> {
+    pub fn primary(ring: RingPair<M>, scratch: S, config: Config) -> Result<Self, SetupError> {
         Self::new(ring, scratch, config, Negotiation::primary())
     }
 
@@ -107,7 +110,7 @@ impl<'s, M: RingMem, const DEPTH: usize> Queue<'s, M, DEPTH> {
     /// When the configuration or the scratch will not do.
     pub fn sub_channel(
         ring: RingPair<M>,
-        scratch: &'s mut [u8],
+        scratch: S,
         config: Config,
         version: ProtocolVersion,
     ) -> Result<Self, SetupError> {
@@ -116,11 +119,11 @@ impl<'s, M: RingMem, const DEPTH: usize> Queue<'s, M, DEPTH> {
 
     fn new(
         ring: RingPair<M>,
-        scratch: &'s mut [u8],
+        mut scratch: S,
         config: Config,
         negotiation: Negotiation,
     ) -> Result<Self, SetupError> {
-        config.judge(scratch.len())?;
+        config.judge(scratch.as_mut().len())?;
         Ok(Self {
             channel: Channel::new(ring, config, negotiation),
             scratch,
@@ -220,6 +223,7 @@ impl<'s, M: RingMem, const DEPTH: usize> Queue<'s, M, DEPTH> {
             return channel.accepted(if blocked { Next::Blocked } else { Next::Busy });
         }
         channel.ring.incoming.mask_interrupts();
+        let scratch = scratch.as_mut();
         let most = scratch.len();
         let packet = match channel.ring.incoming.read(scratch) {
             Ok(Some(packet)) => packet,

@@ -171,7 +171,7 @@ fn a_sub_channel_is_ready_at_once_and_has_no_sub_channels_itself() {
         max_sub_channels: 3,
         ..Config::default()
     };
-    let scratch = Box::leak(vec![0; config.scratch_len()].into_boxed_slice());
+    let scratch = vec![0; config.scratch_len()];
     rig.driver.ring = guest;
     rig.queue = Queue::sub_channel(host, scratch, config, ProtocolVersion::WIN8).unwrap();
     rig.scsi(0, &[0; 6], Data::None).good();
@@ -251,8 +251,8 @@ fn linux_sends_long_packets_before_it_knows_that_the_version_is_old() {
 fn what_the_embedder_gets_wrong_is_told() {
     let make = |config: Config, len: usize| {
         let (_, host) = channel();
-        let scratch = Box::leak(vec![0; len].into_boxed_slice());
-        Queue::<_, 1>::primary(host, scratch, config).err()
+        let scratch = vec![0; len];
+        Queue::<_, _, 1>::primary(host, scratch, config).err()
     };
     let config = Config::default();
     let needed = config.scratch_len();

@@ -16,7 +16,7 @@ const DEPTH: usize = 4;
 
 struct Pair {
     guest: Queue<&'static Ring, DEPTH>,
-    host: host::Queue<'static, &'static Ring>,
+    host: host::Queue<&'static Ring, Vec<u8>>,
     luns: Vec<Lun<RamDisk>>,
     ram: Ram,
     events: Vec<Event>,
@@ -26,7 +26,7 @@ struct Pair {
 impl Pair {
     fn new(luns: Vec<Lun<RamDisk>>, config: Config) -> Self {
         let (guest, host) = channel();
-        let scratch = Box::leak(vec![0; config.scratch_len()].into_boxed_slice());
+        let scratch = vec![0; config.scratch_len()];
         Self {
             guest: Queue::primary(guest),
             host: host::Queue::primary(host, scratch, config).unwrap(),
@@ -383,7 +383,7 @@ fn a_sub_channel_works_with_what_the_primary_one_agreed_on() {
     let (pair, properties) = Pair::ready(vec![Lun::new(0, RamDisk::new(64))]);
     let (guest, host) = channel();
     let config = Config::default();
-    let scratch = Box::leak(vec![0; config.scratch_len()].into_boxed_slice());
+    let scratch = vec![0; config.scratch_len()];
     let version = ProtocolVersion::WIN10;
     let mut pair = Pair {
         guest: Queue::sub_channel(guest, version, properties),

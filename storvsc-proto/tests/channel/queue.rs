@@ -361,8 +361,8 @@ fn a_packet_that_comes_as_the_host_goes_to_sleep_is_not_left() {
     })
     .unwrap();
     let config = Config::default();
-    let scratch = Box::leak(vec![0; config.scratch_len()].into_boxed_slice());
-    let mut queue: Queue<'_, _> = Queue::primary(host, scratch, config).unwrap();
+    let scratch = vec![0; config.scratch_len()];
+    let mut queue: Queue<_, _> = Queue::primary(host, scratch, config).unwrap();
     let luns = [Lun::new(0, RamDisk::new(64))];
     let ram = Ram::new(4096);
     incoming.on_unmask.set(Some(Box::new(move || {
@@ -388,7 +388,7 @@ fn a_packet_that_comes_as_the_host_goes_to_sleep_is_not_left() {
 #[test]
 fn a_queue_takes_as_much_memory_as_the_documentation_says() {
     fn size<const DEPTH: usize>() -> usize {
-        size_of::<Queue<'_, &Ring, DEPTH>>()
+        size_of::<Queue<&Ring, &mut [u8], DEPTH>>()
     }
     println!(
         "{} {} {}",

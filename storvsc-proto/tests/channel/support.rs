@@ -333,7 +333,7 @@ impl Ended {
 /// A controller, its channel and the driver at the other end.
 pub(crate) struct Rig<const DEPTH: usize = 1> {
     pub(crate) driver: Driver,
-    pub(crate) queue: Queue<'static, &'static Ring, DEPTH>,
+    pub(crate) queue: Queue<&'static Ring, Vec<u8>, DEPTH>,
     pub(crate) luns: Vec<Lun<RamDisk>>,
     pub(crate) ram: Ram,
     pub(crate) events: Vec<Event>,
@@ -406,7 +406,7 @@ impl<const DEPTH: usize> Rig<DEPTH> {
     /// A channel on which nothing was said.
     pub(crate) fn new(luns: Vec<Lun<RamDisk>>, config: Config) -> Self {
         let (guest, host) = channel();
-        let scratch = Box::leak(vec![0; config.scratch_len()].into_boxed_slice());
+        let scratch = vec![0; config.scratch_len()];
         Self {
             driver: Driver {
                 ring: guest,
