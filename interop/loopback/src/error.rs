@@ -120,7 +120,7 @@ impl From<MemoryError> for Error {
     }
 }
 
-/// A result whose error is [`Error`].
+/// What comes of what can fail here.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Turns what has no place among the errors into [`Error::Unexpected`].
