@@ -1,6 +1,9 @@
 //! What both ends know of a NIC: its address, what it can do with frames, how frames are spread and counted.
 
 use core::fmt;
+use core::ops::RangeInclusive;
+
+use thiserror::Error;
 
 use crate::wire::ppi::{ReceiveChecksums, TransmitChecksums, Vlan};
 use crate::wire::rss::{HashInfo, KEY_LEN, MAX_TABLE_LEN};
@@ -13,6 +16,39 @@ pub(crate) const VLAN_TAG: u32 = 4;
 
 /// The most queues: what guests open at most (Linux `VRSS_CHANNEL_MAX`).
 pub const MAX_QUEUES: u16 = 64;
+
+/// The largest frame without its Ethernet header, in bytes: what it may be set to. IPv4 needs the least; the most leaves
+/// room for the header in 65535.
+pub(crate) const MTU_RANGE: RangeInclusive<u32> = 576..=65521;
+
+/// A number of a configuration that cannot be. The embedder's doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{what} is {value}, takes {min} to {max}")]
+pub struct OutOfRange {
+    /// Which.
+    pub what: &'static str,
+    /// Its value.
+    pub value: u32,
+    /// The least.
+    pub min: u32,
+    /// The most.
+    pub max: u32,
+}
+
+impl OutOfRange {
+    pub(crate) fn check(what: &'static str, value: u32, range: RangeInclusive<u32>) -> Result<(), Self> {
+        if range.contains(&value) {
+            return Ok(());
+        }
+        let (min, max) = range.into_inner();
+        Err(Self {
+            what,
+            value,
+            min,
+            max,
+        })
+    }
+}
 
 /// An Ethernet address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use thiserror::Error;
 use vmbus_proto::wire::GpadlId;
 
-use crate::nic::{MAX_QUEUES, MacAddress, Offloads};
+use crate::nic::{MAX_QUEUES, MTU_RANGE, MacAddress, Offloads, OutOfRange};
 use crate::wire::nvsp::{NdisCapabilities, Version};
 use crate::wire::rss::RssCapabilities;
 
@@ -50,20 +50,8 @@ impl NicConfig {
     }
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let range = |what, value: u32, min, max| {
-            if (min..=max).contains(&value) {
-                Ok(())
-            } else {
-                Err(ConfigError::Range {
-                    what,
-                    value,
-                    min,
-                    max,
-                })
-            }
-        };
-        range("mtu", self.mtu, 576, 65521)?;
-        range("max_queues", self.max_queues.into(), 1, MAX_QUEUES.into())?;
+        OutOfRange::check("mtu", self.mtu, MTU_RANGE)?;
+        OutOfRange::check("max_queues", self.max_queues.into(), 1..=MAX_QUEUES.into())?;
         if self.max_version < Version::V1 {
             return Err(ConfigError::Version(self.max_version));
         }
@@ -80,17 +68,8 @@ impl NicConfig {
 #[non_exhaustive]
 pub enum ConfigError {
     /// A number is out of range.
-    #[error("{what} is {value}, takes {min} to {max}")]
-    Range {
-        /// Which.
-        what: &'static str,
-        /// Its value.
-        value: u32,
-        /// The least.
-        min: u32,
-        /// The most.
-        max: u32,
-    },
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
     /// Below all versions of NVSP.
     #[error("{0} is no version of NVSP")]
     Version(Version),

@@ -85,6 +85,10 @@
 //! sections of the send buffer, so each can have a thread of its own. [`Nic::send_table`] tells on which one to send,
 //! [`Nic::set_rss`] where to receive.
 //!
+//! # With `smoltcp`
+//!
+//! The feature `smoltcp` has a device for that TCP/IP stack, which polls the NIC by itself.
+//!
 //! # Going away
 //!
 //! [`Nic::shut_down`] halts the NIC, waits for frames under way, revokes the buffers, and tells [`Event::ShutDown`]. Then
@@ -116,6 +120,8 @@ mod queue;
 mod receive;
 mod requests;
 mod settings;
+#[cfg(feature = "smoltcp")]
+pub mod smoltcp;
 mod stats;
 mod teardown;
 mod transmit;

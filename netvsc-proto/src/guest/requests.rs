@@ -4,7 +4,7 @@ use vmbus_proto::ringbuf::SharedMem;
 use vmbus_proto::ringbuf::gpa::GpaRange;
 use zerocopy::little_endian::U32;
 
-use crate::nic::Offloads;
+use crate::nic::{Offloads, OutOfRange};
 use crate::wire::nvsp::Status;
 use crate::wire::oid::Oid;
 use crate::wire::rndis::PacketFilter;
@@ -82,12 +82,8 @@ impl<'p, B: SharedMem> Requests<'p, B> {
         let count = pages.len().checked_div(REQUEST_LEN).unwrap_or_default();
         if count == 0 {
             let len = u32::try_from(REQUEST_LEN).unwrap_or_default();
-            return Err(ConfigError::Range {
-                what: "bytes for requests",
-                value: u32::try_from(pages.len()).unwrap_or(u32::MAX),
-                min: len,
-                max: u32::MAX,
-            });
+            let value = u32::try_from(pages.len()).unwrap_or(u32::MAX);
+            OutOfRange::check("bytes for requests", value, len..=u32::MAX)?;
         }
         let place = Place {
             generation: 0,

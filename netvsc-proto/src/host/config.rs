@@ -4,7 +4,7 @@ use core::fmt;
 
 use thiserror::Error;
 
-use crate::nic::{MAX_QUEUES, MacAddress, Offloads, Rss};
+use crate::nic::{MAX_QUEUES, MTU_RANGE, MacAddress, Offloads, OutOfRange, Rss};
 use crate::wire::nvsp::Version;
 use crate::wire::rndis::PacketFilter;
 
@@ -65,26 +65,13 @@ impl NicConfig {
         if !self.mac.is_station() {
             return Err(ConfigError::Mac(self.mac));
         }
-        let range = |what, value: u32, min, max| {
-            if (min..=max).contains(&value) {
-                Ok(())
-            } else {
-                Err(ConfigError::Range {
-                    what,
-                    value,
-                    min,
-                    max,
-                })
-            }
-        };
-        range("mtu", self.mtu, 576, 65521)?;
-        range("max_queues", self.max_queues.into(), 1, MAX_QUEUES.into())?;
-        range("sections_per_queue", self.sections_per_queue.into(), 16, 0x7fff)?;
-        range(
+        OutOfRange::check("mtu", self.mtu, MTU_RANGE)?;
+        OutOfRange::check("max_queues", self.max_queues.into(), 1..=MAX_QUEUES.into())?;
+        OutOfRange::check("sections_per_queue", self.sections_per_queue.into(), 16..=0x7fff)?;
+        OutOfRange::check(
             "large send",
             self.offloads.large_send(),
-            0,
-            Offloads::MAX_LARGE_SEND,
+            0..=Offloads::MAX_LARGE_SEND,
         )?;
         match self.max_version.name() {
             Some(_) => Ok(()),
@@ -109,17 +96,8 @@ pub enum ConfigError {
     #[error("a NIC cannot have the address {0}")]
     Mac(MacAddress),
     /// A number is out of range.
-    #[error("{what} is {value}, takes {min} to {max}")]
-    Range {
-        /// Which field.
-        what: &'static str,
-        /// Its value.
-        value: u32,
-        /// The least.
-        min: u32,
-        /// The most.
-        max: u32,
-    },
+    #[error(transparent)]
+    Range(#[from] OutOfRange),
     /// No version of NVSP.
     #[error("{0} is no version of NVSP")]
     Version(Version),

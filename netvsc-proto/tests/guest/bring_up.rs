@@ -2,6 +2,7 @@
 
 use netvsc_proto::guest::{ConfigError, ControlError, Event, Nic, PollError, TransmitError, TransmitInfo};
 use netvsc_proto::host::{NicConfig, Offloads};
+use netvsc_proto::nic::OutOfRange;
 use netvsc_proto::wire::nvsp::{NdisCapabilities, Version};
 use netvsc_proto::wire::rndis::PacketFilter;
 
@@ -181,12 +182,12 @@ fn what_cannot_be_is_refused_at_once() {
     let small = Nic::new(config, pages(&ram, 0x1000, 1023)).map(drop);
     assert_eq!(
         small,
-        Err(ConfigError::Range {
+        Err(ConfigError::Range(OutOfRange {
             what: "bytes for requests",
             value: 1023,
             min: 1024,
             max: u32::MAX
-        })
+        }))
     );
 }
 
