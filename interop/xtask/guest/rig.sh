@@ -17,6 +17,6 @@ for port in /sys/class/virtio-ports/*; do
 done
 
 echo "@rig-ready" >/dev/port-console
-/bin/sh /run-vmm >/dev/port-console 2>/dev/port-log
+/bin/sh /run-vmm </dev/null >/dev/port-console 2>/dev/port-log
 echo $? >/dev/port-status
 $busybox poweroff -f

@@ -15,6 +15,8 @@ const PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 /// Where Debian puts it, whatever else the `PATH` has first.
 const SYSTEM_RUSTC: &str = "/usr/bin/rustc";
 const SYSTEM_CARGO: &str = "/usr/bin/cargo";
+/// Debian's rustc brings no linker of its own, but depends on binutils.
+const SYSTEM_LINKER: &str = "ld";
 
 /// A cargo and a rustc that build for bare metal.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +24,8 @@ pub(crate) struct Toolchain {
     cargo: OsString,
     rustc: PathBuf,
     core: Core,
+    /// In place of the one that the target asks for.
+    linker: Option<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,7 +70,12 @@ impl Toolchain {
         let rustc = PathBuf::from(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
         let core = core_of(&rustc, targets)?;
         let cargo = command::cargo().get_program().to_owned();
-        Some(Self { cargo, rustc, core })
+        Some(Self {
+            cargo,
+            rustc,
+            core,
+            linker: None,
+        })
     }
 
     fn debian() -> Option<Self> {
@@ -78,6 +87,7 @@ impl Toolchain {
             core: core_of(&rustc, &[])?,
             rustc,
             cargo: SYSTEM_CARGO.into(),
+            linker: Some(SYSTEM_LINKER),
         })
     }
 
@@ -91,6 +101,10 @@ impl Toolchain {
             .arg(subcommand)
             .args(["--quiet", "--target", target, "--target-dir"])
             .arg(target_folder(workspace));
+        if let Some(linker) = self.linker {
+            let target = target.replace('-', "_").to_uppercase();
+            cargo.env(format!("CARGO_TARGET_{target}_LINKER"), linker);
+        }
         if self.core == Core::FromSource {
             cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core");
         }

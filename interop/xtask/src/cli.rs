@@ -25,6 +25,17 @@ pub(crate) enum Task {
     #[command(after_help = LINUX_EXAMPLES)]
     Linux(LinuxOptions),
 
+    /// Boot our own kernel on the VMM, or on stock QEMU, and check the guest's side of the crates
+    ///
+    /// Builds interop/guest for bare metal and boots it on a host: `ours` is interop/vmm, entered by the Linux boot protocol,
+    /// with two disks and a network card; `qemu` is a stock QEMU with its vmbus-bridge, entered by PVH. What the kernel
+    /// writes to a disk is looked for in the image afterwards.
+    ///
+    /// Needs what `cargo xtask linux` and `cargo xtask no-std` need, and sees to it in the same way. A host that finds no
+    /// KVM with SynIC emulation runs inside an emulated machine.
+    #[command(after_help = GUEST_EXAMPLES)]
+    Guest(GuestOptions),
+
     /// Build the published crates for x86-64 and AArch64 without an operating system
     ///
     /// Needs Rust's core library for x86_64-unknown-none and aarch64-unknown-none: what `rustup target add` brings, or,
@@ -49,6 +60,54 @@ Examples:
 
 Exit status: 0 when every check holds (or, with --run, the command's own), 1 when a check fails, 2 when the
 task cannot start: a missing prerequisite or an argument that is no good.";
+
+const GUEST_EXAMPLES: &str = "\
+Examples:
+  cargo xtask guest                                  every check, on our VMM
+  cargo xtask guest --host qemu                      the bus alone, on a stock QEMU
+  cargo xtask guest --trace trace.txt --report report.json
+
+Exit status: 0 when every check holds, 1 when one does not, 2 when the task cannot start: a missing prerequisite
+or an argument that is no good.";
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct GuestOptions {
+    /// What the kernel runs on
+    #[arg(long, value_enum, default_value_t = Host::Ours)]
+    pub(crate) host: Host,
+
+    /// Write what goes over the bus: our VMM decodes every channel message and packet, QEMU traces its messages
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+
+    /// Write the network card's frames as a packet capture
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+
+    /// Write the checks and figures as JSON
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// Leave the disk images and logs of this run, and say where they are
+    #[arg(long)]
+    pub(crate) keep: bool,
+
+    /// Where the host runs
+    #[arg(long, value_enum, default_value_t = Via::Auto)]
+    pub(crate) via: Via,
+
+    /// Give up when the kernel has not ended after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Host {
+    /// interop/vmm
+    Ours,
+    /// QEMU as the distribution has it
+    Qemu,
+}
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct LinuxOptions {

@@ -3,6 +3,7 @@
 mod bare;
 mod cli;
 mod command;
+mod guest;
 mod linux;
 mod no_std;
 mod progress;
@@ -37,6 +38,7 @@ impl std::error::Error for BadInput {}
 fn main() -> ExitCode {
     let result = match cli::Task::parse() {
         cli::Task::Linux(options) => linux::run(&options),
+        cli::Task::Guest(options) => guest::run(&options),
         cli::Task::NoStd => no_std::run(),
         cli::Task::Test(options) => suite::run(&options),
     };

@@ -15,6 +15,25 @@ pub(crate) struct Check {
     pub(crate) detail: String,
 }
 
+impl Check {
+    /// A check that found this, or what is wrong.
+    pub(crate) fn new(name: impl Into<String>, result: std::result::Result<String, String>) -> Self {
+        let name = name.into();
+        match result {
+            Ok(detail) => Self {
+                name,
+                ok: true,
+                detail,
+            },
+            Err(detail) => Self {
+                name,
+                ok: false,
+                detail,
+            },
+        }
+    }
+}
+
 /// A run's result.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {

@@ -120,7 +120,7 @@ impl Run<'_> {
     fn machine(&self, folder: &Path, initrd: PathBuf, disks: &[Disk], stats: PathBuf) -> Result<Machine> {
         let invocation = Invocation {
             kernel: self.kernel.image.clone(),
-            initrd,
+            initrd: Some(initrd),
             command_line: self.command_line(),
             cpus: self.options.cpus,
             memory: self.options.memory,
@@ -128,6 +128,7 @@ impl Run<'_> {
             stats,
             trace: self.outputs.trace.clone(),
             pcap: self.outputs.pcap.clone(),
+            test_ports: false,
         };
         match &self.rig_kernel {
             Some(kernel) => rig::prepare(

@@ -131,17 +131,7 @@ impl Evidence<'_> {
     }
 
     fn vmm_errors(&self) -> Result<String, String> {
-        let stats = self.stats.as_ref().map_err(Clone::clone)?;
-        let found: Vec<_> = stats
-            .faults
-            .iter()
-            .map(|(name, count)| format!("{name} {count}"))
-            .collect();
-        if found.is_empty() {
-            Ok("nothing malformed, no fault".into())
-        } else {
-            Err(found.join(", "))
-        }
+        self.stats.as_ref().map_err(Clone::clone)?.nothing_malformed()
     }
 
     fn power_off(&self) -> Result<String, String> {

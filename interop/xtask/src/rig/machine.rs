@@ -1,6 +1,7 @@
 //! Running the machine: its console live, its end within a limit.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -57,8 +58,15 @@ enum Said {
 impl Machine {
     /// The VMM on this machine.
     pub(crate) fn direct(vmm: &Path, invocation: &Invocation) -> Self {
-        let mut command = Command::new(vmm);
-        command.args(invocation.arguments()).stdin(Stdio::null());
+        let mut words = vec![vmm.as_os_str().to_owned()];
+        words.extend(invocation.arguments());
+        Self::of(&words)
+    }
+
+    /// A program on this machine, with its arguments.
+    pub(crate) fn of(words: &[OsString]) -> Self {
+        let mut command = Command::new(words.first().map(OsString::as_os_str).unwrap_or_default());
+        command.args(words.iter().skip(1)).stdin(Stdio::null());
         Self {
             command,
             status: Status::OfTheProcess,

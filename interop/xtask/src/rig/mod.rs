@@ -28,7 +28,7 @@ pub(crate) use self::folder::RunFolder;
 pub(crate) use self::kernel::Kernel;
 pub(crate) use self::machine::{Machine, Outcome};
 pub(crate) use self::modules::{Modules, Wanted, modules_dep};
-pub(crate) use self::nested::prepare;
+pub(crate) use self::nested::{Payload, port, prepare};
 pub(crate) use self::outputs::Outputs;
 pub(crate) use self::prerequisites::{can_install, ensure, install};
 pub(crate) use self::stats::Stats;

@@ -20,6 +20,20 @@ impl Stats {
             std::fs::read_to_string(file).map_err(|error| format!("the VMM left no statistics: {error}"))?;
         serde_json::from_str(&text).map_err(|error| format!("the VMM's statistics cannot be read: {error}"))
     }
+
+    /// Whether the guest did nothing wrong, and what it did else.
+    pub(crate) fn nothing_malformed(&self) -> Result<String, String> {
+        let found: Vec<_> = self
+            .faults
+            .iter()
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        if found.is_empty() {
+            Ok("nothing malformed, no fault".into())
+        } else {
+            Err(found.join(", "))
+        }
+    }
 }
 
 #[cfg(test)]

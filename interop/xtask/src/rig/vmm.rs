@@ -18,7 +18,7 @@ const PROFILE: &str = "rig";
 /// What a VMM is told. Paths are those of the machine that it runs in.
 pub(crate) struct Invocation {
     pub(crate) kernel: PathBuf,
-    pub(crate) initrd: PathBuf,
+    pub(crate) initrd: Option<PathBuf>,
     pub(crate) command_line: String,
     pub(crate) cpus: u8,
     pub(crate) memory: u32,
@@ -26,6 +26,8 @@ pub(crate) struct Invocation {
     pub(crate) stats: PathBuf,
     pub(crate) trace: Option<PathBuf>,
     pub(crate) pcap: Option<PathBuf>,
+    /// Whether the guest has the ports by which it ends the VMM and has devices taken away.
+    pub(crate) test_ports: bool,
 }
 
 impl Invocation {
@@ -38,7 +40,9 @@ impl Invocation {
         let mut option =
             |name: &str, value: &OsStr| arguments.extend([OsString::from(name), value.to_owned()]);
         option("--kernel", self.kernel.as_os_str());
-        option("--initrd", self.initrd.as_os_str());
+        if let Some(initrd) = &self.initrd {
+            option("--initrd", initrd.as_os_str());
+        }
         option("--cmdline", self.command_line.as_ref());
         option("--cpus", self.cpus.to_string().as_ref());
         option("--memory", self.memory.to_string().as_ref());
@@ -51,6 +55,9 @@ impl Invocation {
             if let Some(file) = file {
                 option(name, file.as_os_str());
             }
+        }
+        if self.test_ports {
+            arguments.push("--test-ports".into());
         }
         arguments
     }
@@ -78,7 +85,9 @@ impl Invocation {
         let mut program = vmm.to_owned();
         into("vmm", &mut program)?;
         into("guest-kernel", &mut self.kernel)?;
-        into("guest-initramfs", &mut self.initrd)?;
+        if let Some(initrd) = &mut self.initrd {
+            into("guest-initramfs", initrd)?;
+        }
 
         let disks = self.disks.iter().zip(nested::drives());
         let mut command = vec![program.into_os_string()];
@@ -131,7 +140,7 @@ mod tests {
         };
         Invocation {
             kernel: "vmlinuz".into(),
-            initrd: "initramfs".into(),
+            initrd: Some("initramfs".into()),
             command_line: "console=ttyS0 quiet".into(),
             cpus: 2,
             memory: 512,
@@ -139,6 +148,7 @@ mod tests {
             stats: "stats.json".into(),
             trace: None,
             pcap: Some("nic.pcap".into()),
+            test_ports: false,
         }
     }
 
@@ -165,7 +175,7 @@ mod tests {
         };
         let payload = Invocation {
             kernel: file("vmlinuz"),
-            initrd: file("initramfs"),
+            initrd: Some(file("initramfs")),
             ..invocation()
         }
         .nested(&file("program"))
