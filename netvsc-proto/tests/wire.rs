@@ -144,6 +144,7 @@ proptest! {
             M::SetEx(request, &data),
             M::Reset(rndis::ResetRequest { reserved: request.oid.value().into() }),
             M::Keepalive(rndis::KeepaliveRequest { request_id: request.request_id }),
+            M::KeepaliveComplete(rndis::Complete { request_id: request.request_id, ..Default::default() }),
         ];
         for message in messages {
             let mut out = [0; 512];
@@ -182,6 +183,7 @@ proptest! {
             M::SetExComplete(answer, &data),
             M::SetComplete(complete),
             M::KeepaliveComplete(complete),
+            M::Keepalive(rndis::KeepaliveRequest { request_id: answer.request_id }),
             M::ResetComplete(reset),
             M::IndicateStatus(status, &data),
         ];

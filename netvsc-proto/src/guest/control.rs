@@ -79,7 +79,8 @@ impl<B: SharedMem> Nic<'_, B> {
             return Ok(None);
         };
         match kind {
-            // There is no answer to it. Whether the host liked it does not matter.
+            // There is no answer to either. Whether the host liked it does not matter.
+            Kind::Alive => Ok(None),
             Kind::Halt => {
                 self.asked = false;
                 self.stage = Stage::Drain;
@@ -94,6 +95,21 @@ impl<B: SharedMem> Nic<'_, B> {
                 self.end_effect(kind, false);
                 Ok(Some(Event::RequestFailed { id, status }))
             }
+        }
+    }
+
+    /// Makes the answer to the host's question whether anyone is there, once there is a place for it.
+    pub(super) fn answer_keepalive(&mut self) {
+        let Some(request_id) = self.keepalive_due else {
+            return;
+        };
+        let status = RndisStatus::SUCCESS;
+        let complete = Complete { request_id, status };
+        let added = self
+            .requests
+            .add(Kind::Alive, |_| GuestMessage::KeepaliveComplete(complete));
+        if added.is_ok() {
+            self.keepalive_due = None;
         }
     }
 
@@ -114,6 +130,10 @@ impl<B: SharedMem> Nic<'_, B> {
             }
             HostMessage::ResetComplete(complete) => self.reset_done(&complete).map(Some),
             HostMessage::IndicateStatus(status, info) => self.indicated(&status, info),
+            HostMessage::Keepalive(request) => {
+                self.keepalive_due = Some(request.request_id);
+                Ok(None)
+            }
             // Nothing is asked so.
             HostMessage::SetExComplete(complete, _) => Err(Fault::Answer {
                 message: MessageType::SET_EX_COMPLETE,

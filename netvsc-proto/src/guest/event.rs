@@ -6,7 +6,7 @@ use super::TransmitId;
 use super::config::Properties;
 use super::requests::RequestId;
 use crate::nic::{Offloads, ReceiveInfo};
-use crate::wire::nvsp::{SEND_TABLE_LEN, Status};
+use crate::wire::nvsp::{MessageType, SEND_TABLE_LEN, Status};
 use crate::wire::status::RndisStatus;
 
 /// What a call to `poll` came to.
@@ -114,6 +114,8 @@ pub enum Event<'b> {
         /// Its serial number.
         serial: u32,
     },
+    /// The host tells something by an NVSP message that has no name here. It was passed over.
+    UnknownMessage(MessageType),
     /// [`Nic::data_path`](super::Nic::data_path) has changed: give it to the queues of all sub-channels.
     DataPathChanged,
     /// The host has read that the NIC goes away: close the channel, and tear the GPADLs down in the order of

@@ -271,6 +271,14 @@ pub enum TransmitError {
         /// The most there may be.
         limit: usize,
     },
+    /// The packet that lists the frame's pieces can never fit in the ring. The caller's fault.
+    #[error("a packet of {needed} bytes, and at most {max} are possible")]
+    PacketTooLarge {
+        /// Bytes that it takes in the ring.
+        needed: u64,
+        /// Bytes that it may take.
+        max: u32,
+    },
     /// The queue was lent no memory for heads, or too little. The caller's fault.
     #[error("no memory for the head of a frame in pages")]
     NoHeads,

@@ -1,8 +1,10 @@
 //! The control engine: NVSP on the primary channel.
 
 use vmbus_proto::ringbuf::{RingMem, SharedMem};
+use zerocopy::little_endian::U32;
 
 use crate::nic::{ETHERNET_HEADER, MacAddress, Offloads};
+use crate::wire::DecodeError;
 use crate::wire::nvsp::{
     Init, MessageType, RECEIVE_BUFFER_ID, RevokeBuffer, SEND_BUFFER_ID, SendBuffer, SendNdisConfig,
     SendNdisVersion, SendReceiveBufferComplete, SendSendBufferComplete, Status, SubchannelComplete,
@@ -79,6 +81,8 @@ pub struct Nic<'p, B> {
     /// The NIC goes away.
     pub(super) leaving: bool,
     pub(super) requests: Requests<'p, B>,
+    /// The host's question whether anyone is there, by its id. A later one takes the place of one that waits.
+    pub(super) keepalive_due: Option<U32>,
     pub(super) properties: Properties,
     /// The properties are complete, and were told.
     pub(super) was_up: bool,
@@ -117,6 +121,7 @@ impl<'p, B: SharedMem> Nic<'p, B> {
             asked: false,
             leaving: false,
             requests: Requests::new(requests)?,
+            keepalive_due: None,
             properties: Properties {
                 version: Version::default(),
                 mac: MacAddress::default(),
@@ -207,7 +212,17 @@ impl<'p, B: SharedMem> Nic<'p, B> {
             Step::Done => Ok(None),
             // What was asked before the NIC went away does not matter any more.
             Step::Nvsp { answers: true } if self.stage >= Stage::Halt => Ok(None),
-            Step::Nvsp { answers } => queue.message().and_then(|message| self.nvsp(&message, answers)),
+            Step::Nvsp { answers } => match queue.message() {
+                Ok(message) => self.nvsp(&message, answers),
+                // Linux passes them over, so that newer hosts may send what older guests do not know.
+                Err(Fault::Message(DecodeError::NvspType(unknown)))
+                    if !answers
+                        && (unknown.name().is_none() || unknown == MessageType::UPLINK_CONNECT_STATE) =>
+                {
+                    Ok(Some(Event::UnknownMessage(unknown)))
+                }
+                Err(fault) => Err(fault),
+            },
             Step::Taken { place, status } => self.taken(place, status),
             Step::Rndis(bytes) => self.rndis(bytes),
         };
@@ -243,6 +258,7 @@ impl<'p, B: SharedMem> Nic<'p, B> {
         queue: &mut Queue<'p, M, B, DEPTH>,
     ) -> Result<(), Fault> {
         while self.advance(queue)? {}
+        self.answer_keepalive();
         while let Some((place, pages)) = self.requests.waiting() {
             if !queue.send_request(place, pages)? {
                 break;

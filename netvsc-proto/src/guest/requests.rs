@@ -43,12 +43,22 @@ pub(super) enum Kind {
     Keepalive,
     Reset,
     Halt,
+    /// The answer to the host's own question whether anyone is there.
+    Alive,
 }
 
 impl Kind {
     /// Whether the driver asked for it.
     const fn is_driver(self) -> bool {
-        !matches!(self, Self::Initialize | Self::BringUp(_) | Self::Halt)
+        !matches!(
+            self,
+            Self::Initialize | Self::BringUp(_) | Self::Halt | Self::Alive
+        )
+    }
+
+    /// Whether the host answers it, besides taking it.
+    const fn is_answered(self) -> bool {
+        !matches!(self, Self::Halt | Self::Alive)
     }
 }
 
@@ -182,7 +192,7 @@ impl<'p, B: SharedMem> Requests<'p, B> {
         let id = RequestId(self.id(index));
         let place = self.places.get_mut(index)?;
         match place.state {
-            State::Sent(kind, false) if status == Status::SUCCESS && kind != Kind::Halt => {
+            State::Sent(kind, false) if status == Status::SUCCESS && kind.is_answered() => {
                 place.state = State::Sent(kind, true);
                 None
             }

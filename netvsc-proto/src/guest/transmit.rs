@@ -223,10 +223,7 @@ impl<M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'_, M, B, DEPTH> {
             }
             match error {
                 WriteError::Fault(fault) => TransmitError::Fault(self.poison(Fault::Ring(fault))),
-                WriteError::TooLarge { needed, max } => TransmitError::FrameLength {
-                    len: needed,
-                    limit: max,
-                },
+                WriteError::TooLarge { needed, max } => TransmitError::PacketTooLarge { needed, max },
                 _ => {
                     self.stats.transmit_ring_full = self.stats.transmit_ring_full.wrapping_add(1);
                     TransmitError::RingFull

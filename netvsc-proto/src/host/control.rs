@@ -116,7 +116,10 @@ impl Nic {
 
     fn handle(&mut self, message: &GuestMessage<'_>) -> Result<(), Refusal> {
         match message {
-            GuestMessage::Packet(_) => return Err(Refusal::MessageType(MessageType::PACKET)),
+            // Neither has an answer: the one is for the other pipe, the other was not asked for.
+            GuestMessage::Packet(_) | GuestMessage::KeepaliveComplete(_) => {
+                return Err(Refusal::MessageType(message.message_type()));
+            }
             GuestMessage::Initialize(request) => self.initialize(request),
             GuestMessage::Halt(_) => {
                 self.data_path.initialized = false;

@@ -83,7 +83,7 @@ pub enum Refusal {
     /// An RNDIS message does not decode.
     #[error("RNDIS: {0}")]
     Rndis(#[from] DecodeError),
-    /// A message that is no packet among packets, or a packet among control messages.
+    /// A message that is no packet among packets, a packet among control messages, or an answer to nothing.
     #[error("RNDIS message {0} in the wrong transfer")]
     MessageType(rndis::MessageType),
     /// More messages than a transfer may have.

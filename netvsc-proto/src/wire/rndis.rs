@@ -42,7 +42,7 @@ open_code! {
     RESET = 0x6 => "RESET";
     /// Host: the link's state changed, and the like. Not answered.
     INDICATE_STATUS = 0x7 => "INDICATE";
-    /// Guest: is anyone there.
+    /// Both: is anyone there. A guest asks; a device may as well (Linux `drivers/net/usb/rndis_host.c` answers it).
     KEEPALIVE = 0x8 => "KEEPALIVE";
     /// Guest: sets an OID and wants data back. Source: OpenVMM.
     SET_EX = 0x9 => "SET_EX";
@@ -54,7 +54,7 @@ open_code! {
     SET_COMPLETE = 0x8000_0005 => "SET_CMPLT";
     /// Host: answers [`Self::RESET`].
     RESET_COMPLETE = 0x8000_0006 => "RESET_CMPLT";
-    /// Host: answers [`Self::KEEPALIVE`].
+    /// Both: answers [`Self::KEEPALIVE`].
     KEEPALIVE_COMPLETE = 0x8000_0008 => "KEEPALIVE_CMPLT";
     /// Host: answers [`Self::SET_EX`].
     SET_EX_COMPLETE = 0x8000_0009 => "SET_EX_CMPLT";

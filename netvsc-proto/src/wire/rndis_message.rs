@@ -33,6 +33,8 @@ pub enum GuestMessage<'a> {
     Keepalive(KeepaliveRequest),
     /// Sets an OID and wants data back.
     SetEx(OidRequest, &'a [u8]),
+    /// Answers [`HostMessage::Keepalive`].
+    KeepaliveComplete(Complete),
 }
 
 /// What a host sends.
@@ -56,6 +58,8 @@ pub enum HostMessage<'a> {
     KeepaliveComplete(Complete),
     /// Answers [`GuestMessage::SetEx`].
     SetExComplete(QueryComplete, &'a [u8]),
+    /// Is anyone there.
+    Keepalive(KeepaliveRequest),
 }
 
 /// A frame and what is known of it.
@@ -157,6 +161,9 @@ impl<'a> Framed<'a> {
             }
             MessageType::RESET => GuestMessage::Reset(head("RESET", body)?),
             MessageType::KEEPALIVE => GuestMessage::Keepalive(head("KEEPALIVE", body)?),
+            MessageType::KEEPALIVE_COMPLETE => {
+                GuestMessage::KeepaliveComplete(head("KEEPALIVE_CMPLT", body)?)
+            }
             MessageType::SET_EX => {
                 let request: OidRequest = head("SET_EX", body)?;
                 GuestMessage::SetEx(
@@ -198,6 +205,7 @@ impl<'a> Framed<'a> {
                 HostMessage::IndicateStatus(status, buffer)
             }
             MessageType::KEEPALIVE_COMPLETE => HostMessage::KeepaliveComplete(head("KEEPALIVE_CMPLT", body)?),
+            MessageType::KEEPALIVE => HostMessage::Keepalive(head("KEEPALIVE", body)?),
             MessageType::SET_EX_COMPLETE => {
                 let answer: QueryComplete = head("SET_EX_CMPLT", body)?;
                 let buffer = info(
@@ -384,6 +392,7 @@ impl<'a> GuestMessage<'a> {
             Self::Set(..) => MessageType::SET,
             Self::Reset(_) => MessageType::RESET,
             Self::Keepalive(_) => MessageType::KEEPALIVE,
+            Self::KeepaliveComplete(_) => MessageType::KEEPALIVE_COMPLETE,
             Self::SetEx(..) => MessageType::SET_EX,
         }
     }
@@ -404,6 +413,7 @@ impl<'a> GuestMessage<'a> {
             }
             Self::Reset(body) => put(out, message_type, body.as_bytes(), [&[], &[]]),
             Self::Keepalive(body) => put(out, message_type, body.as_bytes(), [&[], &[]]),
+            Self::KeepaliveComplete(body) => put(out, message_type, body.as_bytes(), [&[], &[]]),
         }
     }
 }
@@ -427,6 +437,7 @@ impl<'a> HostMessage<'a> {
             Self::SetComplete(_) => MessageType::SET_COMPLETE,
             Self::ResetComplete(_) => MessageType::RESET_COMPLETE,
             Self::IndicateStatus(..) => MessageType::INDICATE_STATUS,
+            Self::Keepalive(_) => MessageType::KEEPALIVE,
             Self::KeepaliveComplete(_) => MessageType::KEEPALIVE_COMPLETE,
             Self::SetExComplete(..) => MessageType::SET_EX_COMPLETE,
         }
@@ -445,6 +456,7 @@ impl<'a> HostMessage<'a> {
             Self::QueryComplete(answer, buffer) | Self::SetExComplete(answer, buffer) => {
                 put_answer(out, message_type, answer, buffer)
             }
+            Self::Keepalive(body) => put(out, message_type, body.as_bytes(), [&[], &[]]),
             Self::SetComplete(body) | Self::KeepaliveComplete(body) => {
                 put(out, message_type, body.as_bytes(), [&[], &[]])
             }
@@ -482,6 +494,7 @@ impl fmt::Display for GuestMessage<'_> {
             }
             Self::Reset(_) => Ok(()),
             Self::Keepalive(m) => write!(f, " id {}", m.request_id),
+            Self::KeepaliveComplete(m) => write!(f, " id {} {}", m.request_id, m.status),
         }
     }
 }
@@ -503,6 +516,7 @@ impl fmt::Display for HostMessage<'_> {
                 write!(f, " id {} {}", m.request_id, m.status)?;
                 bytes(f, buffer)
             }
+            Self::Keepalive(m) => write!(f, " id {}", m.request_id),
             Self::SetComplete(m) | Self::KeepaliveComplete(m) => {
                 write!(f, " id {} {}", m.request_id, m.status)
             }

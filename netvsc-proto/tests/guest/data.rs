@@ -299,3 +299,17 @@ fn a_full_ring_takes_nothing_and_loses_nothing() {
     assert_eq!(pair.queues[0].transmit_capacity(), DEPTH);
     pair.alive();
 }
+
+#[test]
+fn a_packet_that_never_fits_is_told_from_one_that_waits() {
+    let mut pair = Pair::<64>::up(NicConfig::new(MAC));
+    let pfn = [1_u64.into()];
+    let piece = vmbus_proto::ringbuf::gpa::GpaRange::new(0, 20, &pfn).unwrap();
+    let refused = pair.queues[0].transmit_pages(MAC, &[piece; 31], &TransmitInfo::NONE);
+    assert!(
+        matches!(refused, Err(TransmitError::PacketTooLarge { needed, max }) if needed > max.into()),
+        "{refused:?}"
+    );
+    assert_eq!(pair.queues[0].outstanding(), 0);
+    pair.alive();
+}

@@ -978,3 +978,64 @@ fn a_host_that_moves_its_indices() {
     assert_eq!((error, script.queue.outstanding()), (fault.into(), sent));
     script.dead(fault);
 }
+
+#[test]
+fn a_host_that_asks_whether_anyone_is_there() {
+    let mut script = Script::<4096>::up();
+    let ask = |request_id: u32| {
+        RndisHost::Keepalive(rndis::KeepaliveRequest {
+            request_id: request_id.into(),
+        })
+    };
+    let mut answers = vec![];
+    let mut run = |script: &mut Script<4096>| {
+        script
+            .run_with(&mut |host, id, ask| {
+                let Ask::Rndis(netvsc_proto::wire::rndis_message::GuestMessage::KeepaliveComplete(complete)) =
+                    ask
+                else {
+                    return false;
+                };
+                assert_eq!(complete.status, RndisStatus::SUCCESS);
+                host.complete_transfer(id, Status::SUCCESS);
+                answers.push(complete.request_id.get());
+                true
+            })
+            .unwrap();
+    };
+    for request_id in [1, 0, u32::MAX, 7, 7, 7, 7, 7] {
+        script.host.reply(&ask(request_id));
+        run(&mut script);
+    }
+    // While every place is taken, one question waits; the last one counts.
+    let ids: Vec<_> = (0..4).map(|_| script.nic.keepalive().unwrap()).collect();
+    script.host.reply(&ask(8));
+    script.host.reply(&ask(9));
+    script.poll().unwrap();
+    run(&mut script);
+    assert_eq!(answers, [1, 0, u32::MAX, 7, 7, 7, 7, 7, 9]);
+    assert_eq!(script.answered, ids);
+    assert_eq!((script.queue.outstanding(), script.events.len()), (0, 4));
+    script.alive();
+}
+
+#[test]
+fn messages_that_nobody_knows_are_passed_over() {
+    let mut script = Script::<4096>::up();
+    for number in [130_u32, 137, 0x1_0000] {
+        script
+            .host
+            .write(0, Descriptor::InBand, &[number.to_le_bytes(), [0; 4]].concat());
+        script.run().unwrap();
+        let event = Event::UnknownMessage(MessageType::new(number));
+        assert_eq!(script.events.pop(), Some(format!("{event:?}")));
+    }
+    script.alive();
+    // As an answer it is a breach.
+    script
+        .host
+        .write(u64::MAX, Descriptor::Completion, &[137, 0, 0, 0, 0, 0, 0, 0]);
+    let fault = Fault::Message(DecodeError::NvspType(MessageType::new(137)));
+    assert_eq!(script.poll(), Err(fault));
+    script.dead(fault);
+}

@@ -45,6 +45,7 @@ fn act() -> impl Strategy<Value = Act> {
     let message = prop_oneof![
         Just(2_u32),
         Just(7),
+        Just(8),
         Just(0x8000_0002),
         Just(0x8000_0004),
         Just(0x8000_0005),

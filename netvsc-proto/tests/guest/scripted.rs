@@ -382,6 +382,7 @@ impl<const WORDS: usize> Script<WORDS> {
         script.nic.set_packet_filter(PacketFilter::DIRECTED).unwrap();
         script.run().unwrap();
         script.events.clear();
+        script.answered.clear();
         script.host.returned.clear();
         script.reads.borrow_mut().fill(0);
         script
