@@ -109,6 +109,7 @@ mod pages;
 mod params;
 mod poll;
 mod relid_set;
+mod session;
 mod timeout;
 mod timer;
 

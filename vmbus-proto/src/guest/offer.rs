@@ -3,13 +3,14 @@
 use hvcall::ConnectionId;
 
 use super::channel::{Standing, Usage};
-use super::connection::{Offers, Session, is_connection};
+use super::connection::is_connection;
 use super::engine::Guest;
 use super::event::{Connected, ModifyError, OpenError};
 use super::fault::{Breach, CallError, Capacity, HandleError};
 use super::pages::Pages;
 use super::params::{ChannelId, ChannelOffer, ChannelSignal};
 use super::relid_set::is_channels;
+use super::session::{Offers, Session};
 use crate::channel_state::ChannelState;
 use crate::wire::{EVENT_CONNECTION, MessageType, Offer, OfferChannel, RelId, Version};
 
@@ -149,18 +150,18 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
         let was_told_open = matches!(channel.usage, Usage::Open { .. }) && channel.notice_open.is_none();
         channel.fail(OpenError::Rescinded, ModifyError::Rescinded);
         let id = channel.id();
-        let (usage, rings_are_free) = match channel.usage {
+        channel.usage = match channel.usage {
             // The embedder has the rings.
-            usage @ Usage::Open { .. } if was_told_open => (usage, false),
-            Usage::Open { .. } => (Usage::ClosePending, false),
-            usage @ Usage::ClosePending => (usage, false),
+            usage @ Usage::Open { .. } if was_told_open => usage,
+            Usage::Open { .. } | Usage::ClosePending => Usage::ClosePending,
             // After a rescind there is no answer to an open.
             Usage::Closed | Usage::Lending(_) | Usage::OpenPending(_) | Usage::Opening { .. } => {
-                (Usage::Closed, true)
+                Usage::Closed
             }
         };
-        channel.usage = usage;
-        if rings_are_free && let Some(ring) = self.gpadls.ring_mut(id) {
+        if !matches!(channel.usage, Usage::Open { .. })
+            && let Some(ring) = self.gpadls.ring_mut(id)
+        {
             ring.recall();
         }
         // What was overdue already is given its time anew: then it comes back without an answer.
@@ -194,12 +195,8 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
             entry.usage = Usage::ClosePending;
             entry.fail_modify(ModifyError::Closed);
         }
-        let usage = entry.usage;
         for gpadl in self.gpadls.of(channel) {
-            // That of the rings waits for the close.
-            if !gpadl.is_ring || usage != Usage::ClosePending {
-                gpadl.recall();
-            }
+            gpadl.recall();
             gpadl.restart();
         }
         Ok(())

@@ -165,21 +165,22 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
             .into());
         }
         let id = channel.id();
-        match (status.is_success(), abandoned) {
-            (true, false) => {
-                channel.usage = Usage::Open { params };
-                channel.notice_open = Some(Ok(()));
-            }
-            (true, true) => channel.usage = Usage::ClosePending,
-            (false, _) => {
-                channel.usage = Usage::Closed;
-                if !abandoned {
-                    channel.notice_open = Some(Err(OpenError::Refused(status)));
-                }
-                if let Some(ring) = self.gpadls.ring_mut(id) {
-                    ring.recall();
-                }
-            }
+        channel.usage = match (status.is_success(), abandoned) {
+            (true, false) => Usage::Open { params },
+            (true, true) => Usage::ClosePending,
+            (false, _) => Usage::Closed,
+        };
+        if !abandoned {
+            channel.notice_open = Some(if status.is_success() {
+                Ok(())
+            } else {
+                Err(OpenError::Refused(status))
+            });
+        }
+        if !matches!(channel.usage, Usage::Open { .. })
+            && let Some(ring) = self.gpadls.ring_mut(id)
+        {
+            ring.recall();
         }
         Ok(())
     }
@@ -195,24 +196,21 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
             .find_mut(channel)
             .ok_or(CallError::UnknownChannel { channel })?;
         let state = entry.state();
-        let rings_are_free = match &mut entry.usage {
-            Usage::Closed | Usage::ClosePending | Usage::Opening { abandoned: true, .. } => {
-                return Err(CallError::ChannelState { channel, state });
-            }
-            Usage::Lending(_) | Usage::OpenPending(_) => true,
-            // The host can be told only once it has answered.
-            Usage::Opening { .. } | Usage::Open { .. } => false,
-        };
+        if let Usage::Closed | Usage::ClosePending | Usage::Opening { abandoned: true, .. } = entry.usage {
+            return Err(CallError::ChannelState { channel, state });
+        }
         entry.fail(OpenError::Closed, ModifyError::Closed);
         match &mut entry.usage {
+            // The host can be told only once it has answered.
             Usage::Opening { abandoned, timer, .. } => {
                 *abandoned = true;
                 *timer = Timer::Off;
+                return Ok(());
             }
             Usage::Open { .. } => entry.usage = Usage::ClosePending,
             usage => *usage = Usage::Closed,
         }
-        if rings_are_free && let Some(ring) = self.gpadls.ring_mut(channel) {
+        if let Some(ring) = self.gpadls.ring_mut(channel) {
             ring.recall();
         }
         Ok(())

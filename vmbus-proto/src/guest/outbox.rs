@@ -6,12 +6,13 @@ use hvcall::{ConnectionId, HvStatus};
 use zerocopy::little_endian::U32;
 
 use super::channel::{Channel, Modify, Standing, Usage};
-use super::connection::{Connection, ModifyPages, Offers, Pause};
+use super::connection::Connection;
 use super::engine::Guest;
 use super::event::{ConnectError, DisconnectReason};
 use super::gpadl::State;
 use super::pages::Pages;
 use super::params::ChannelId;
+use super::session::{ModifyPages, Offers, Pause};
 use super::timer::Timer;
 use crate::channel_state::ChannelState;
 use crate::wire::{
@@ -181,6 +182,7 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
     }
 
     fn due_end(&self) -> Option<Action> {
+        // A channel is closed before the memory of its rings is torn down.
         let mut channels = self.channels.iter();
         if let Some(channel) = channels.find(|channel| channel.usage == Usage::ClosePending) {
             return Some(Action::Close(channel.id()));
@@ -287,9 +289,6 @@ impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GP
             Action::Close(id) => {
                 if let Some(channel) = self.channels.find_mut(id) {
                     channel.usage = Usage::Closed;
-                }
-                if let Some(ring) = self.gpadls.ring_mut(id) {
-                    ring.recall();
                 }
             }
             Action::Teardown(gpadl) => {

@@ -3,13 +3,14 @@
 use core::time::Duration;
 
 use super::channel::{Modify, Standing, Usage};
-use super::connection::{Connection, ModifyPages, Offers, Pause};
+use super::connection::Connection;
 use super::engine::Guest;
 use super::event::{
     ConnectError, DisconnectReason, ModifyConnectionError, ModifyError, OpenError, ReturnReason,
 };
 use super::gpadl::State;
 use super::pages::Pages;
+use super::session::{ModifyPages, Offers, Pause};
 use super::timer::Timer;
 
 impl<M: Pages, const CHANNELS: usize, const GPADLS: usize> Guest<M, CHANNELS, GPADLS> {

@@ -370,3 +370,20 @@ fn memory_that_is_lent_is_not_dropped_with_the_engine() {
     drop(table);
     assert_eq!(Rc::strong_count(&count), 2);
 }
+
+#[test]
+fn the_messages_of_a_gpadl_go_one_after_the_other() {
+    let (mut guest, channel) = guest_with_channel();
+    let ready = lent(&mut guest, channel, memory(0x900, 1));
+    guest.lend(channel, memory(0x300, 60)).unwrap();
+    assert!(guest.say().is_some());
+    // What would come first otherwise.
+    guest.teardown(ready).unwrap();
+    guest.open(channel, RINGS, params()).unwrap();
+    let said = guest.says();
+    let starts: Vec<_> = said.iter().map(|line| line.split(' ').next().unwrap()).collect();
+    assert_eq!(
+        starts,
+        ["GPADL_BODY", "GPADL_BODY", "GPADL_TEARDOWN", "GPADL_HEADER"]
+    );
+}

@@ -9,6 +9,7 @@ mod gpadl;
 mod hostile;
 mod judged;
 mod late;
+mod leave;
 mod offer;
 mod open;
 mod pair;

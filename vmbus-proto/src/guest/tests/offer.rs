@@ -293,3 +293,56 @@ fn offers_before_they_are_asked_for_are_released() {
     );
     assert_eq!(guest.says(), ["REQUEST_OFFERS", "RELID_RELEASED relid 1"]);
 }
+
+#[test]
+fn an_offer_again_before_the_release_of_the_one_before_is_sent() {
+    let mut guest = guest_at(Version::IRON);
+    assert!(guest.hear(&tell::sub_channel(5, 1, 1)).is_err());
+    // The release that is on its way would end it.
+    let relid = RelId::new(5);
+    assert_eq!(
+        guest.hear(&tell::offers(5, 2)),
+        Err(Breach::DuplicateRelId { relid }.into())
+    );
+    assert_eq!(guest.says(), ["RELID_RELEASED relid 5"]);
+    assert_eq!(guest.events(), []);
+    guest.offered(5, 2);
+}
+
+#[test]
+fn an_id_that_was_let_go_is_forgotten_when_it_is_offered_again() {
+    let mut guest = guest_at(Version::IRON);
+    assert!(guest.hear(&tell::sub_channel(5, 1, 1)).is_err());
+    assert_eq!(guest.says(), ["RELID_RELEASED relid 5"]);
+    let channel = guest.offered(5, 2);
+    guest.hear(&tell::rescind(5)).unwrap();
+    guest.release(channel).unwrap();
+    assert_eq!(guest.says(), ["RELID_RELEASED relid 5"]);
+    // Of an offer that could not be read. It did not cross anything.
+    assert!(guest.hear(&tell::rescind(5)).is_err());
+    assert_eq!(guest.says(), ["RELID_RELEASED relid 5"]);
+}
+
+#[test]
+fn a_rescind_of_what_is_being_let_go_ends_the_wait_for_its_memory() {
+    let (mut guest, channel) = guest_with_channel();
+    guest.hear(&HostMessage::AllOffersDelivered).unwrap();
+    guest.events();
+    let gpadl = lent(&mut guest, channel, RINGS);
+    guest.release(channel).unwrap();
+    assert_eq!(guest.said().len(), 1);
+    guest.handle_timeout(seconds(0));
+    guest.handle_timeout(seconds(10));
+    assert!(matches!(
+        guest.events()[..],
+        [Event::Overdue(Overdue::Gpadl { .. })]
+    ));
+    guest.hear(&tell::rescind(1)).unwrap();
+    guest.handle_timeout(seconds(10));
+    guest.handle_timeout(seconds(20));
+    assert_eq!(
+        guest.events(),
+        [returned(channel, gpadl, RINGS, ReturnReason::Rescinded)]
+    );
+    assert_eq!(guest.says(), ["RELID_RELEASED relid 1"]);
+}
