@@ -120,3 +120,92 @@ fn a_channel_is_opened_used_and_closed_at_every_version() {
         assert_eq!(guest.breaches(), 0);
     }
 }
+
+/// Both ends at the newest version, and the device's channel open.
+fn opened<'a>(storage: &'a mut [u64]) -> (SmallGuest, SmallHost<'a>, host::ChannelId, ChannelId, GpadlId) {
+    let mut host: SmallHost<'_> = Host::new(HostConfig::new(4), storage);
+    let device = host.offer(device(1)).unwrap();
+    let mut guest = SmallGuest::new(config());
+    guest.connect().unwrap();
+    let events = settle(&mut guest, &mut host);
+    let [Event::Connected(_), Event::Offered(offer), _] = events[..] else {
+        panic!("{events:?}");
+    };
+    let gpadl = guest.open(offer.channel, RINGS, params()).unwrap();
+    assert!(matches!(settle(&mut guest, &mut host)[..], [Event::Opened(_)]));
+    (guest, host, device, offer.channel, gpadl)
+}
+
+#[test]
+fn sub_channels_come_and_go_with_their_primary() {
+    let mut storage = vec![0; 64];
+    let (mut guest, mut host, device, channel, _) = opened(&mut storage);
+    for index in 1..=2 {
+        host.offer_subchannel(device, index).unwrap();
+    }
+    let events = settle(&mut guest, &mut host);
+    let [Event::Offered(first), Event::Offered(second)] = events[..] else {
+        panic!("{events:?}");
+    };
+    assert_eq!((first.primary, second.primary), (Some(channel), Some(channel)));
+    let ring = guest.open(first.channel, memory(0x200, 4), params()).unwrap();
+    settle(&mut guest, &mut host);
+    guest.close(channel).unwrap();
+    let events = settle(&mut guest, &mut host);
+    let of = |channel| Event::Rescinded { channel };
+    assert!(events.contains(&of(first.channel)) && events.contains(&of(second.channel)));
+    guest.release(first.channel).unwrap();
+    guest.release(second.channel).unwrap();
+    assert_eq!(
+        settle(&mut guest, &mut host),
+        [returned(
+            first.channel,
+            ring,
+            memory(0x200, 4),
+            ReturnReason::TornDown
+        )]
+    );
+    assert_eq!((guest.channels().count(), host.channels().count()), (1, 1));
+    assert_eq!(guest.breaches(), 0);
+}
+
+#[test]
+fn a_guest_that_starts_anew_without_an_unload_gets_its_memory_back() {
+    let mut storage = vec![0; 64];
+    let (mut guest, mut host, _, channel, gpadl) = opened(&mut storage);
+    guest.connection_lost();
+    assert_eq!(guest.events().len(), 2);
+    guest.connect().unwrap();
+    let events = settle(&mut guest, &mut host);
+    let [
+        back,
+        Event::Connected(_),
+        Event::Offered(_),
+        Event::AllOffersDelivered,
+    ] = &events[..]
+    else {
+        panic!("{events:?}");
+    };
+    assert_eq!(*back, returned(channel, gpadl, RINGS, ReturnReason::Reconnected));
+}
+
+#[test]
+fn a_pause_and_other_monitor_pages() {
+    let mut storage = vec![0; 64];
+    let (mut guest, mut host, _, channel, _) = opened(&mut storage);
+    guest.pause().unwrap();
+    assert_eq!(settle(&mut guest, &mut host), [Event::Paused]);
+    guest.modify(channel, Some(VpIndex(3))).unwrap();
+    host.offer(device(2)).unwrap();
+    assert_eq!(settle(&mut guest, &mut host), []);
+    guest.resume().unwrap();
+    guest.modify_connection(None).unwrap();
+    let events = settle(&mut guest, &mut host);
+    assert!(events.contains(&Event::ConnectionModified(Ok(()))));
+    assert!(events.contains(&Event::Modified {
+        channel,
+        result: Ok(())
+    }));
+    assert!(events.iter().any(|event| matches!(event, Event::Offered(_))));
+    assert_eq!((events.len(), guest.breaches()), (3, 0));
+}
