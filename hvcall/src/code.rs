@@ -16,7 +16,9 @@ open_code! {
         FLUSH_VIRTUAL_ADDRESS_LIST = 0x0003,
         /// Tell that a spin lock is waited for.
         NOTIFY_LONG_SPIN_WAIT = 0x0008,
-        /// Send an interrupt to processors 0 to 63.
+        /// Call the debugger. (OpenVMM.)
+        INVOKE_HYPERVISOR_DEBUGGER = 0x000a,
+        /// Send an interrupt to processors 0 to 63: [`SendIpiInput`](crate::wire::SendIpiInput).
         SEND_IPI = 0x000b,
         /// Change what a lower virtual trust level may access. Rep.
         MODIFY_VTL_PROTECTION_MASK = 0x000c,
@@ -100,6 +102,8 @@ open_code! {
         UNMAP_DEVICE_INTERRUPT = 0x007d,
         /// Send a device's interrupt to other processors.
         RETARGET_INTERRUPT = 0x007e,
+        /// Tell of something that concerns the partition.
+        NOTIFY_PARTITION_EVENT = 0x0087,
         /// Tell that a port's ring is empty.
         NOTIFY_PORT_RING_EMPTY = 0x008b,
         /// Tell the result of an intercept.
@@ -150,6 +154,8 @@ open_code! {
         SET_VP_STATE = 0x00e4,
         /// Ask for a processor's CPUID leaves.
         GET_VP_CPUID_VALUES = 0x00f4,
+        /// Set the partition's time after it was restored. (OpenVMM.)
+        RESTORE_PARTITION_TIME = 0x0103,
         /// Read device memory.
         MMIO_READ = 0x0106,
         /// Write device memory.

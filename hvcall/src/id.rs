@@ -18,6 +18,18 @@ impl ConnectionId {
     }
 }
 
+/// The port at which messages and events arrive, as the partition that it belongs to names it: 24 bits.
+///
+/// Source: Linux `union hv_port_id`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct PortId(pub u32);
+
+impl PortId {
+    /// The bits that are the number.
+    pub const MASK: u32 = 0x00ff_ffff;
+}
+
 /// The number of a virtual processor as hypercalls and MSRs name it; it need not equal the APIC id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]

@@ -10,8 +10,8 @@
 //! |---|---|
 //! | [`cpuid`] | the leaves from 0x40000000 on, with their feature bits |
 //! | [`msr`] | numbers of the synthetic MSRs, and the registers that belong nowhere else |
-//! | the root | [`CallCode`], [`HypercallControl`], [`HypercallResult`], [`HvStatus`], [`GuestOsId`] |
-//! | [`wire`] | parameters of the calls that a VMM answers |
+//! | the root | [`RegisterName`], [`CallCode`], [`HypercallControl`], [`HypercallResult`], [`HvStatus`], [`GuestOsId`] |
+//! | [`wire`] | parameters of the calls, payloads of intercept messages, shared pages |
 //! | [`synic`] | SINTs, the registers of the SynIC, [`Message`] and event flags |
 //! | [`time`] | the reference TSC page and synthetic timers |
 //! | [`vpset`] | sparse sets of virtual processors |
@@ -167,10 +167,10 @@ pub mod wire;
 pub use code::CallCode;
 pub use control::{HypercallControl, HypercallResult, RepFault};
 pub use guest_os_id::{GuestOs, GuestOsId, OsType, Vendor};
-pub use id::{ConnectionId, VpIndex};
+pub use id::{ConnectionId, PortId, VpIndex};
 pub use memory::{GuestMemory, MemoryError};
 pub use msr::Msr;
-pub use register_name::RegisterName;
+pub use register_name::{RegisterName, RegisterNameArm64, RegisterNameX64};
 pub use status::HvStatus;
 pub use synic::{Message, Sint};
 #[cfg(feature = "vm-memory")]

@@ -62,4 +62,37 @@ macro_rules! open_code {
     };
 }
 
-pub(crate) use open_code;
+/// A structure of the wire: its derives, and its size and every field's offset asserted.
+macro_rules! wire_struct {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident, $size:literal bytes {
+            $( $(#[$fmeta:meta])* $offset:literal: $field:ident: $ty:ty, )+
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq,
+            zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout, zerocopy::Unaligned,
+        )]
+        #[repr(C)]
+        pub struct $name {
+            $(
+                $(#[$fmeta])*
+                #[doc = concat!("\n\nAt byte ", stringify!($offset), ".")]
+                pub $field: $ty,
+            )+
+        }
+
+        const _: () = {
+            assert!(core::mem::size_of::<$name>() == $size);
+            $( assert!(core::mem::offset_of!($name, $field) == $offset); )+
+        };
+
+        impl $crate::wire::Fixed for $name {
+            const NAME: &'static str = stringify!($name);
+        }
+    };
+}
+
+pub(crate) use {open_code, wire_struct};

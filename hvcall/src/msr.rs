@@ -123,9 +123,9 @@ open_code! {
         CRASH_CTL = 0x4000_0105,
         /// [`ReenlightenmentControl`].
         REENLIGHTENMENT_CONTROL = 0x4000_0106,
-        /// Bit 0: accesses to the TSC are emulated after a migration.
+        /// [`TscEmulation`]: accesses to the TSC are emulated after a migration.
         TSC_EMULATION_CONTROL = 0x4000_0107,
-        /// Bit 0: accesses to the TSC are being emulated.
+        /// [`TscEmulation`]: accesses to the TSC are being emulated.
         TSC_EMULATION_STATUS = 0x4000_0108,
         /// Bit 0: the guest sees the architecture's bit for an invariant TSC.
         TSC_INVARIANT_CONTROL = 0x4000_0118,
@@ -185,6 +185,17 @@ impl HypercallPage {
     #[must_use]
     pub const fn is_locked(self) -> bool {
         self.bits() & 2 != 0
+    }
+}
+
+bitflags::bitflags! {
+    /// Whether accesses to the TSC are emulated. Source: Linux `struct hv_tsc_emulation_control` and
+    /// `struct hv_tsc_emulation_status`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct TscEmulation: u64 {
+        /// They are.
+        const ENABLED = 1 << 0;
+        const _ = !0;
     }
 }
 

@@ -28,6 +28,18 @@ open_code! {
     }
 }
 
+crate::macros::wire_struct! {
+    /// What a set begins with on the wire; a u64 for each bank follows.
+    ///
+    /// Source: Linux `struct hv_vpset`.
+    pub struct VpSetHeader, 16 bytes {
+        /// The [`VpSetFormat`].
+        0: format: U64,
+        /// Bank `n` follows when bit `n` is set.
+        8: valid_bank_mask: U64,
+    }
+}
+
 /// A set of virtual processors.
 ///
 /// On the wire it is format u64, mask of banks u64, then a u64 for each bank whose bit is set. A bank is 64
@@ -81,17 +93,16 @@ impl VpSet {
     /// [`VP_SET_BYTES_MAX`] bytes it always does.
     #[must_use]
     pub fn encode(&self, dst: &mut [u8]) -> Option<usize> {
-        let (header, mut rest) = <[U64; 2]>::mut_from_prefix(dst).ok()?;
-        let [format, mask] = header;
+        let (header, mut rest) = VpSetHeader::mut_from_prefix(dst).ok()?;
         let mut len = 16usize;
         match self {
             Self::All => {
-                *format = U64::new(VpSetFormat::ALL.0);
-                *mask = U64::ZERO;
+                header.format = U64::new(VpSetFormat::ALL.0);
+                header.valid_bank_mask = U64::ZERO;
             }
             Self::Sparse(vps) => {
-                *format = U64::new(VpSetFormat::SPARSE_4K.0);
-                *mask = U64::new(vps.mask());
+                header.format = U64::new(VpSetFormat::SPARSE_4K.0);
+                header.valid_bank_mask = U64::new(vps.mask());
                 for (_, bank) in vps.used() {
                     let (slot, after) = U64::mut_from_prefix(rest).ok()?;
                     *slot = U64::new(bank);
@@ -113,8 +124,8 @@ impl VpSet {
             needed,
             len: bytes.len(),
         };
-        let ([format, mask], rest) = <[U64; 2]>::read_from_prefix(bytes).map_err(|_| short(16))?;
-        let mask = mask.get();
+        let (header, rest) = VpSetHeader::read_from_prefix(bytes).map_err(|_| short(16))?;
+        let mask = header.valid_bank_mask.get();
         let len = mask.count_ones().saturating_mul(8).saturating_add(16) as usize;
         let mut banks = rest
             .chunks_exact(8)
@@ -125,7 +136,7 @@ impl VpSet {
                 *slot = banks.next().ok_or_else(|| short(len))?;
             }
         }
-        match VpSetFormat(format.get()) {
+        match VpSetFormat(header.format.get()) {
             VpSetFormat::SPARSE_4K => Ok((Self::Sparse(vps), len)),
             VpSetFormat::ALL => Ok((Self::All, len)),
             format => Err(VpSetError::UnknownFormat { format }),
