@@ -48,6 +48,24 @@ impl PacketType {
     /// An additional packet.
     pub const ADDITIONAL_DATA: Self = Self(13);
 
+    /// Every value that has a name, in ascending order.
+    pub const NAMED: &'static [Self] = &[
+        Self::INVALID,
+        Self::SYNCH,
+        Self::ADD_TRANSFER_PAGE_SET,
+        Self::REMOVE_TRANSFER_PAGE_SET,
+        Self::ESTABLISH_GPADL,
+        Self::TEARDOWN_GPADL,
+        Self::IN_BAND,
+        Self::TRANSFER_PAGES,
+        Self::GPADL,
+        Self::GPA_DIRECT,
+        Self::CANCEL_REQUEST,
+        Self::COMPLETION,
+        Self::ADDITIONAL_PACKETS,
+        Self::ADDITIONAL_DATA,
+    ];
+
     const fn name(self) -> Option<&'static str> {
         Some(match self {
             Self::INVALID => "INVALID",
@@ -245,6 +263,14 @@ mod tests {
     fn types_are_named_and_unknown_ones_keep_their_value() {
         assert_eq!(format!("{:?}", PacketType::GPA_DIRECT), "GPA_DIRECT");
         assert_eq!(format!("{}", PacketType(0x1234)), "PacketType(0x1234)");
+        assert!(
+            (0..)
+                .map(PacketType)
+                .zip(PacketType::NAMED)
+                .all(|(one, named)| one == *named)
+        );
+        assert!(PacketType::NAMED.iter().all(|named| named.name().is_some()));
+        assert_eq!(PacketType(14).name(), None);
         assert_eq!(PacketFlags::from_bits_retain(0x8001).bits(), 0x8001);
     }
 }

@@ -36,6 +36,7 @@ mod id;
 pub mod interface;
 pub(crate) mod macros;
 mod message;
+mod monitor;
 mod offer;
 mod pipe;
 mod socket;
@@ -65,6 +66,7 @@ pub use message::{
     DecodeError, Direction, Encoded, HEADER_SIZE, ListTooLong, MESSAGE_MAX, MessageHeader, MessageInfo,
     MessageType, Sizes,
 };
+pub use monitor::{MONITOR_GROUPS, MONITOR_TRIGGERS, MonitorPage, MonitorParameter, MonitorTriggerGroup};
 pub use offer::{
     Offer, OfferChannel, OfferFlags, OfferSignal, PipeParameters, PipeType, RescindChannelOffer,
     SocketParameters, SocketParametersVersion, USER_DEFINED_SIZE,
