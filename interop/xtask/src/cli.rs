@@ -36,6 +36,14 @@ pub(crate) enum Task {
     #[command(after_help = GUEST_EXAMPLES)]
     Guest(GuestOptions),
 
+    /// Compare every wire structure with the type information of a real kernel
+    ///
+    /// Reads what the kernel and its Hyper-V modules tell of their types (BTF) and compares size, fields and
+    /// enumerators of every structure and code that the crates mirror. What a kernel later than Linux 6.1 changed
+    /// is told as a change. What the crates have and no kernel does is listed with where it is from.
+    #[command(after_help = LAYOUTS_HELP)]
+    Layouts(LayoutsOptions),
+
     /// Build the published crates for x86-64 and AArch64 without an operating system
     ///
     /// Needs Rust's core library for x86_64-unknown-none and aarch64-unknown-none: what `rustup target add` brings, or,
@@ -107,6 +115,23 @@ pub(crate) enum Host {
     Ours,
     /// QEMU as the distribution has it
     Qemu,
+}
+
+const LAYOUTS_HELP: &str = "\
+Exit status: 0 when nothing differs and every type of the kernel's Hyper-V drivers is accounted for, 1 when not, 2
+when the task cannot start: a missing prerequisite or an argument that is no good.";
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct LayoutsOptions {
+    /// The kernel to compare with, instead of the one that `linux` boots
+    ///
+    /// A Debian kernel package (linux-image-*.deb), or anything else that `linux --kernel` takes.
+    #[arg(value_name = "PACKAGE.deb")]
+    pub(crate) kernel: Option<PathBuf>,
+
+    /// Write all of it as JSON
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) report: Option<PathBuf>,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -4,6 +4,7 @@ mod bare;
 mod cli;
 mod command;
 mod guest;
+mod layouts;
 mod linux;
 mod no_std;
 mod progress;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         cli::Task::Linux(options) => linux::run(&options),
         cli::Task::Guest(options) => guest::run(&options),
         cli::Task::NoStd => no_std::run(),
+        cli::Task::Layouts(options) => layouts::run(&options),
         cli::Task::Test(options) => suite::run(&options),
     };
     match result {

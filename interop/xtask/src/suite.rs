@@ -32,7 +32,7 @@ enum Runs {
     },
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -65,6 +65,13 @@ const STEPS: [Step; 8] = [
         name: "no-std",
         run: Runs::Cargo {
             arguments: "xtask no-std",
+            environment: &[],
+        },
+    },
+    Step {
+        name: "layouts",
+        run: Runs::Cargo {
+            arguments: "xtask layouts",
             environment: &[],
         },
     },

@@ -55,7 +55,7 @@ impl Kernel {
         let shown = path.display();
         let data = path.metadata().map_err(|error| {
             bad_input(format!(
-                "--kernel {shown}: {error}; give a kernel package (.deb), its unpacked folder, or a bzImage"
+                "{shown}: {error}; give a kernel package (.deb), its unpacked folder, or a bzImage"
             ))
         })?;
         if data.is_dir() {
@@ -71,7 +71,7 @@ impl Kernel {
         let system = Path::new("/lib/modules").join(&release);
         let Some(modules) = beside.into_iter().chain([system]).find(|folder| folder.is_dir()) else {
             return Err(bad_input(format!(
-                "--kernel {shown}: no modules of {release} in ../lib/modules beside it or in /lib/modules; give the \
+                "{shown}: no modules of {release} in ../lib/modules beside it or in /lib/modules; give the \
                  package that it came from"
             )));
         };

@@ -67,18 +67,31 @@ impl Modules {
         Ok(order)
     }
 
+    /// The ELF file of a module, decompressed; `None` where it is built in or is not there.
+    pub(crate) fn file(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let file = self
+            .loadable
+            .get(name)
+            .map(|path| read(path).with_context(|| format!("cannot read the module {}", path.display())));
+        file.transpose()
+    }
+
+    /// Whether the kernel has the module in itself.
+    pub(crate) fn is_built_in(&self, name: &str) -> bool {
+        self.built_in.contains(name)
+    }
+
     fn visit(&self, name: &str, order: &mut Vec<Module>) -> Result<()> {
-        if self.built_in.contains(name) || order.iter().any(|module| module.name == name) {
+        if self.is_built_in(name) || order.iter().any(|module| module.name == name) {
             return Ok(());
         }
-        let path = self.loadable.get(name).ok_or_else(|| {
+        let file = self.file(name)?.ok_or_else(|| {
             bad_input(format!(
                 "kernel {} has no module {name}: it cannot be a Hyper-V guest",
                 self.release
             ))
         })?;
-        let file = read(path).with_context(|| format!("cannot read the module {}", path.display()))?;
-        let depends = depends(&file).with_context(|| format!("{} is no kernel module", path.display()))?;
+        let depends = depends(&file).with_context(|| format!("{name} is no kernel module"))?;
         for dependency in &depends {
             self.visit(dependency, order)?;
         }
