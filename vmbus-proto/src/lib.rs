@@ -4,7 +4,8 @@
 //! along; the [guest's end](guest) gives a kernel the devices of Hyper-V, or of such a VMM.
 //!
 //! It depends on no operating system and no allocator, and it has no `unsafe`. Data planes and devices are crates of their own:
-//! [`ringbuf`] and [`hvcall`], re-exported here, `storvsc-proto` and `netvsc-proto`.
+//! [`ringbuf`] and [`hvcall`], re-exported here, `storvsc-proto` and `netvsc-proto`. What is too small for a crate is here:
+//! [integration services](ic) and the messages of [dynamic memory, keyboard and mouse](device).
 //!
 //! # The life of a connection
 //!

@@ -389,6 +389,16 @@ impl<'a> Kvp<'a> {
         out.fill_to(start.saturating_add(whole))
     }
 
+    /// Where in the body what is asked for is filled in; `None` when nothing is.
+    pub(crate) const fn answer_at(&self) -> Option<usize> {
+        match self {
+            Self::Get(..) | Self::GetIpInfo(_, IpInfo::Binary(_)) => Some(ALIGNED),
+            Self::Enumerate(..) => Some(ALIGNED.saturating_add(core::mem::offset_of!(KvpItem, pair))),
+            Self::GetIpInfo(_, IpInfo::Text(_)) => Some(size_of::<KvpHeader>()),
+            Self::Set(..) | Self::Delete(..) | Self::SetIpInfo(..) | Self::Other(..) => None,
+        }
+    }
+
     /// Operation and pool.
     #[must_use]
     pub const fn header(&self) -> KvpHeader {
