@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Result;
 use crate::session::Session;
+use crate::wire::FarEnd;
 
 /// Operations between two looks at the clock.
 const ROUND: u64 = 1024;
@@ -55,12 +56,34 @@ impl Amount {
 }
 
 impl Session {
-    /// Reads of 4 KiB each, of which `depth` (1 to 64) are under way. The blocks are the first MiB of the disk, one after the other, so that
-    /// what is measured is not the machine's memory.
+    /// Reads of 4 KiB each, of which `depth` (1 to 64) are under way. The blocks are the first 256 KiB of the disk, one after the other, so
+    /// that what is measured is not the machine's memory.
     ///
     /// # Errors
     /// An end fails.
     pub fn disk_reads(&mut self, depth: usize, amount: Amount) -> Result<Measured> {
-        amount.measure(|count| self.read_pages(depth, count))
+        let Self { machine, disk, .. } = self;
+        amount.measure(|count| disk.read_pages(machine, depth, count))
+    }
+
+    /// Frames of this length from the guest to the far end of the cable.
+    ///
+    /// # Errors
+    /// An end fails, or the card takes no frame of this length.
+    pub fn frames_sent(&mut self, len: usize, amount: Amount) -> Result<Measured> {
+        let Self { machine, nic, .. } = self;
+        amount.measure(|count| nic.send_frames(machine, len, count))
+    }
+
+    /// Frames of this length from the far end of the cable to the guest.
+    ///
+    /// # Errors
+    /// An end fails, or the card takes no frame of this length.
+    pub fn frames_received(&mut self, len: u16, amount: Amount) -> Result<Measured> {
+        let Self { machine, nic, .. } = self;
+        machine.set_wire(|wire| wire.set_far_end(FarEnd::Source(len.into())));
+        let measured = amount.measure(|count| nic.receive_frames(machine, len.into(), count));
+        machine.set_wire(|wire| wire.set_far_end(FarEnd::Sink));
+        measured
     }
 }

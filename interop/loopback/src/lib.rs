@@ -18,13 +18,13 @@
 //! # How it is made
 //!
 //! ```text
-//!   guest    Guest: hvcall::guest's SynIC, vmbus_proto::guest::Bus, storvsc_proto::guest::Queue
+//!   guest    Guest: hvcall::guest's SynIC, vmbus_proto::guest::Bus, storvsc_proto::guest, netvsc_proto::guest
 //!     │  hypercalls, registers         ▲  messages and event flags in memory, an interrupt line
 //!     ▼                                │
 //!   Hypervisor: hvcall::host::decode, hvcall::host::synic, a mailbox, doorbells
 //!     │  messages, doorbells           ▲  post, signal, pages of a GPADL
 //!     ▼                                │
-//!   host     Host: vmbus_proto::host::Bus, storvsc_proto::host::Queue
+//!   host     Host: vmbus_proto::host::Bus, storvsc_proto::host, netvsc_proto::host; a disk in memory, a cable
 //! ```
 //!
 //! Both reach the guest's memory in their own way: the host copies to and from guest-physical addresses and maps what the guest lends;
@@ -41,6 +41,7 @@ mod machine;
 #[allow(unsafe_code, reason = "the island: each block has its argument")]
 mod ram;
 mod session;
+mod wire;
 
 pub use error::{Error, PlatformError, Result};
 pub use figures::{Amount, Measured};

@@ -6,13 +6,14 @@ use std::thread::{self, JoinHandle, available_parallelism};
 use std::time::{Duration, Instant};
 
 use vmbus_proto::guest::{ChannelId, OpenedChannel};
-use vmbus_proto::wire::Version;
+use vmbus_proto::wire::{GpadlId, Guid, Version};
 
 use crate::error::{Error, Result, unexpected};
 use crate::guest::Guest;
 use crate::host::{Host, HostOptions};
 use crate::hypervisor::Hypervisor;
 use crate::ram::{PAGE, Ram, Ring};
+use crate::wire::Wire;
 
 /// For how long an end may do nothing that the other waits for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -39,7 +40,7 @@ pub struct Options {
     pub disk_len: usize,
     /// Sub-channels of each device.
     pub sub_channels: u16,
-    /// Bytes of the guest's memory, of which it needs 8 MiB.
+    /// Bytes of the guest's memory, of which it needs 10 MiB.
     pub memory_len: usize,
 }
 
@@ -61,6 +62,7 @@ impl Default for Options {
 pub struct Machine {
     guest: Guest,
     hypervisor: Arc<Hypervisor>,
+    wire: Arc<Wire>,
     host: Place,
     cpus: usize,
 }
@@ -84,7 +86,8 @@ impl Machine {
             disk_len: options.disk_len,
             sub_channels: options.sub_channels,
         };
-        let host = Host::new(Arc::clone(&hypervisor), &host_options)?;
+        let wire = Arc::new(Wire::new());
+        let host = Host::new(Arc::clone(&hypervisor), Arc::clone(&wire), &host_options)?;
         let guest = Guest::new(Arc::clone(&hypervisor), options.version)?;
         let host = match options.threads {
             Threads::One => Place::Here(Box::new(host)),
@@ -98,6 +101,7 @@ impl Machine {
         Ok(Self {
             guest,
             hypervisor,
+            wire,
             host,
             cpus,
         })
@@ -106,6 +110,17 @@ impl Machine {
     /// The guest.
     pub fn guest(&self) -> &Guest {
         &self.guest
+    }
+
+    /// Sets the cable and its far end, and has the host look at it.
+    pub(crate) fn set_wire(&self, set: impl FnOnce(&Wire)) {
+        set(&self.wire);
+        self.hypervisor.host.raise();
+    }
+
+    /// The cable.
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     pub(crate) fn guest_mut(&mut self) -> &mut Guest {
@@ -160,11 +175,33 @@ impl Machine {
         Ok(())
     }
 
-    /// Has a channel opened, and returns it when it is.
-    pub(crate) fn open(&mut self, channel: ChannelId) -> Result<OpenedChannel<Ring>> {
+    fn open(&mut self, channel: ChannelId) -> Result<OpenedChannel<Ring>> {
         self.guest.open(channel)?;
         self.until("the answer to OPEN_CHANNEL", |guest| {
             Ok(guest.take_opened(channel))
+        })
+    }
+
+    /// Has the primary channel of the device of a class opened, and returns it when it is.
+    pub(crate) fn open_primary(&mut self, interface: Guid) -> Result<OpenedChannel<Ring>> {
+        let offer = self.guest.primary(interface);
+        let offer = offer.ok_or_else(|| unexpected("the host", "it does not offer the device"))?;
+        self.open(offer.channel)
+    }
+
+    /// Has a sub-channel opened, and returns it when it is.
+    pub(crate) fn open_sub_channel(&mut self, primary: ChannelId, index: u16) -> Result<OpenedChannel<Ring>> {
+        let channel = self.until("the offer of a sub-channel", |guest| {
+            Ok(guest.sub_channel(primary, index))
+        })?;
+        self.open(channel)
+    }
+
+    /// Takes memory back, and returns when the host has let go of it.
+    pub(crate) fn take_back(&mut self, gpadl: GpadlId) -> Result<()> {
+        self.guest.teardown(gpadl)?;
+        self.until("GPADL_TORNDOWN", |guest| {
+            Ok(guest.is_returned(gpadl).then_some(()))
         })
     }
 
@@ -172,7 +209,7 @@ impl Machine {
     pub(crate) fn close(&mut self, channel: ChannelId) -> Result<()> {
         self.guest.close(channel)?;
         self.until("the memory of a closed channel", |guest| {
-            Ok(guest.memory_returned().then_some(()))
+            Ok(guest.is_closed(channel).then_some(()))
         })
     }
 }

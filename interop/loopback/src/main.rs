@@ -34,6 +34,12 @@ fn run(arguments: &cli::Arguments) -> Result<(), Failure> {
             let measured = session.disk_reads((*depth).into(), amount).map_err(failed)?;
             figures.push((format!("4 KiB reads, {depth} at a time"), measured, 4096));
         }
+        for len in [64, 1500] {
+            let measured = session.frames_sent(len.into(), amount).map_err(failed)?;
+            figures.push((format!("{len} B frames, guest to host"), measured, len.into()));
+            let measured = session.frames_received(len, amount).map_err(failed)?;
+            figures.push((format!("{len} B frames, host to guest"), measured, len.into()));
+        }
     }
     session.finish(&options, &mut tell)?;
     if !figures.is_empty() {

@@ -207,6 +207,11 @@ impl Frames {
         self.addresses().map(|gpa| U64::new(gpa / PAGE as u64)).collect()
     }
 
+    /// All of it as a region, whose uses end before the pages are given back.
+    pub(crate) fn region(&self) -> Result<Region, PlatformError> {
+        self.ram.region(self.addresses(), 0, self.len())
+    }
+
     /// The rings in it.
     pub(crate) fn rings(&self, downstream: u32) -> Result<Halves<Ring>, PlatformError> {
         self.ram.rings(self.addresses(), downstream)

@@ -8,7 +8,7 @@ fn options(threads: Threads) -> Options {
     Options {
         threads,
         disk_len: 2 << 20,
-        memory_len: 8 << 20,
+        memory_len: 10 << 20,
         ..Options::default()
     }
 }
@@ -56,19 +56,25 @@ fn sub_channels_are_as_many_as_are_asked_for() {
             sub_channels: count,
             ..options(Threads::One)
         });
-        let step = steps.iter().find(|step| step.name == "sub-channels").unwrap();
-        assert_eq!(step.detail, format!("{count} opened, each read from"));
+        let step = steps.iter().find(|step| step.name == "disk channels").unwrap();
+        assert_eq!(step.detail, format!("{count} more opened, each read from"));
     }
 }
 
 #[test]
-fn reads_are_counted_at_every_depth() {
+fn what_goes_through_is_counted() {
     for threads in [Threads::One, Threads::Two] {
         let options = options(threads);
         let mut session = Session::start(&options, &mut |_| ()).unwrap();
         for depth in [1, 4, 16, 64] {
             let measured = session.disk_reads(depth, Amount::Count(1000)).unwrap();
             assert!((1000..2000).contains(&measured.count), "{depth}: {measured:?}");
+        }
+        for len in [14, 64, 1514] {
+            let measured = session.frames_sent(len.into(), Amount::Count(1000)).unwrap();
+            assert_eq!(measured.count, 1000);
+            let measured = session.frames_received(len, Amount::Count(1000)).unwrap();
+            assert!((1000..4000).contains(&measured.count), "{len}: {measured:?}");
         }
         session.finish(&options, &mut |_| ()).unwrap();
     }

@@ -2,6 +2,7 @@
 
 mod disk;
 mod kernel;
+mod nic;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,6 +21,7 @@ use crate::ram::{Frames, Ring};
 use kernel::Kernel;
 
 pub(crate) use disk::{DEPTH, DiskDriver, describe};
+pub(crate) use nic::{Buffers, NicDriver};
 
 /// The vector of VMBus's interrupt. Any that is free will do.
 const VECTOR: u8 = 0xf3;
@@ -38,6 +40,8 @@ pub struct Guest {
     bus: Bus,
     /// Open channels, and whether each was signalled since its driver looked last.
     flags: Vec<(ChannelId, u16, bool)>,
+    /// What the memory of each channel's rings is called.
+    rings: Vec<(ChannelId, GpadlId)>,
     state: State,
 }
 
@@ -73,6 +77,7 @@ impl Guest {
             synic,
             bus: Bus::new(guest::Guest::new(config), kernel),
             flags: Vec::new(),
+            rings: Vec::new(),
             state: State::default(),
         })
     }
@@ -119,6 +124,7 @@ impl Guest {
                         ..State::default()
                     };
                     self.flags.clear();
+                    self.rings.clear();
                 }
                 Event::Offered(offer) => self.state.offers.push(offer),
                 Event::AllOffersDelivered => self.state.all_offers = true,
@@ -183,9 +189,11 @@ impl Guest {
     pub(crate) fn open(&mut self, channel: ChannelId) -> Result<()> {
         let rings = self.allocate(2 * RING_PAGES)?;
         let params = OpenParams::new(RING_PAGES, VpIndex(0));
-        self.bus
+        let gpadl = self
+            .bus
             .open(channel, rings, params)
             .map_err(|rejected| rejected.error)?;
+        self.rings.push((channel, gpadl));
         self.act()
     }
 
@@ -195,17 +203,43 @@ impl Guest {
         Some(self.state.opened.swap_remove(index))
     }
 
-    /// Has a channel closed, whose rings are gone. The answer is that the memory of its rings comes back.
+    /// Lends memory on a channel that is open, and returns what it is called.
+    pub(crate) fn lend(&mut self, channel: ChannelId, memory: Frames) -> Result<GpadlId> {
+        let gpadl = self
+            .bus
+            .lend(channel, memory)
+            .map_err(|rejected| rejected.error)?;
+        self.act()?;
+        Ok(gpadl)
+    }
+
+    /// Whether the host has taken memory that was lent.
+    pub(crate) fn is_created(&self, gpadl: GpadlId) -> bool {
+        self.state.created.contains(&gpadl)
+    }
+
+    /// Wants memory back that was lent.
+    pub(crate) fn teardown(&mut self, gpadl: GpadlId) -> Result<()> {
+        self.bus.teardown(gpadl)?;
+        self.act()
+    }
+
+    /// Whether memory has come back.
+    pub(crate) fn is_returned(&self, gpadl: GpadlId) -> bool {
+        self.state.returned.contains(&gpadl)
+    }
+
+    /// Has a channel closed, whose rings are gone. The memory of its rings comes back then.
     pub(crate) fn close(&mut self, channel: ChannelId) -> Result<()> {
         self.flags.retain(|(it, ..)| *it != channel);
-        self.state.returned.clear();
         self.bus.close(channel)?;
         self.act()
     }
 
-    /// Whether memory has come back since the last [`close`](Self::close).
-    pub(crate) fn memory_returned(&self) -> bool {
-        !self.state.returned.is_empty()
+    /// Whether the memory of a channel's rings has come back.
+    pub(crate) fn is_closed(&self, channel: ChannelId) -> bool {
+        let mut rings = self.rings.iter();
+        rings.all(|(it, gpadl)| *it != channel || self.is_returned(*gpadl))
     }
 
     /// Takes leave of the host.

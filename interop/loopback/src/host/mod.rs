@@ -1,6 +1,7 @@
 //! The host: a bus, and the devices that it offers.
 
 mod disk;
+mod nic;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +15,9 @@ use vmbus_proto::wire::{Guid, interface};
 use crate::error::{Error, PlatformError, Result, unexpected};
 use crate::hypervisor::{Hypervisor, Platform};
 use crate::ram::Ring;
+use crate::wire::Wire;
 use disk::{Controller, DiskQueue};
+use nic::{Adapter, NicQueue};
 
 /// Page numbers that the guest's GPADLs take in all.
 const PFN_STORAGE: usize = 1 << 13;
@@ -22,6 +25,7 @@ const PFN_STORAGE: usize = 1 << 13;
 const SLEEP: Duration = Duration::from_millis(100);
 
 /// What the devices are called on the bus.
+const NIC: Guid = Guid::new(0x6c6f_6f70, 0x6e65, 0x7477, 0x8000_0000_0000_0001);
 const DISK: Guid = Guid::new(0x6c6f_6f70, 0x6469, 0x736b, 0x8000_0000_0000_0001);
 
 /// What the host offers.
@@ -44,6 +48,7 @@ struct Offer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Device {
     Disk,
+    Nic,
 }
 
 /// A channel that is open.
@@ -60,6 +65,7 @@ struct Served {
 #[derive(Debug)]
 enum Service {
     Disk(Box<DiskQueue>),
+    Nic(Box<NicQueue>),
 }
 
 type Bus = host::Bus<'static, Platform>;
@@ -72,11 +78,12 @@ pub(crate) struct Host {
     offers: Vec<Offer>,
     served: Vec<Served>,
     controller: Controller,
+    adapter: Adapter,
 }
 
 impl Host {
     /// A host that offers its devices.
-    pub(crate) fn new(hypervisor: Arc<Hypervisor>, options: &HostOptions) -> Result<Self> {
+    pub(crate) fn new(hypervisor: Arc<Hypervisor>, wire: Arc<Wire>, options: &HostOptions) -> Result<Self> {
         let storage = Box::leak(vec![0; PFN_STORAGE].into_boxed_slice());
         let engine = host::Host::new(HostConfig::new(1), storage);
         let mut host = Self {
@@ -85,8 +92,10 @@ impl Host {
             offers: Vec::new(),
             served: Vec::new(),
             controller: Controller::new(options),
+            adapter: Adapter::new(options, wire)?,
         };
         host.offer(Device::Disk, OfferParams::new(interface::SCSI, DISK))?;
+        host.offer(Device::Nic, OfferParams::new(interface::NETWORK, NIC))?;
         Ok(host)
     }
 
@@ -121,15 +130,9 @@ impl Host {
         if worked && self.hypervisor.take_bus() {
             self.serve_bus()?;
         }
-        let mut served = std::mem::take(&mut self.served);
-        for channel in &mut served {
-            if self.hypervisor.take_doorbell(channel.doorbell) || channel.again {
-                worked = true;
-                self.serve(channel)?;
-            }
+        for index in 0..self.served.len() {
+            worked |= self.serve(index)?;
         }
-        served.append(&mut self.served);
-        self.served = served;
         Ok(worked)
     }
 
@@ -154,7 +157,7 @@ impl Host {
             match event {
                 BusEvent::ChannelOpened(opened) => self.open(opened)?,
                 BusEvent::ChannelClosed { channel, ticket } => {
-                    self.close(channel);
+                    self.close(channel)?;
                     self.bus
                         .closed(ticket)
                         .map_err(|error| unexpected("the host's bus", error))?;
@@ -168,6 +171,9 @@ impl Host {
                         served.signal = signal;
                     }
                     self.bus.moved(ticket);
+                }
+                BusEvent::GpadlTeardown { gpadl, .. } => {
+                    self.adapter.recall(&mut self.bus, gpadl, &mut self.served)?;
                 }
                 BusEvent::Released { channel } => self.offers.retain(|offer| offer.channel != channel),
                 BusEvent::Failed(error) => return Err(unexpected("the host's bus", error)),
@@ -191,6 +197,7 @@ impl Host {
         let Offer { device, index, .. } = *offer.ok_or_else(|| unexpected("the host", "no such offer"))?;
         let service = match device {
             Device::Disk => Service::Disk(Box::new(self.controller.open(index, rings)?)),
+            Device::Nic => Service::Nic(Box::new(self.adapter.open(index, rings))),
         };
         let doorbell = self.hypervisor.route(connection_id)?;
         self.served.push(Served {
@@ -201,30 +208,60 @@ impl Host {
             // The guest may have written before the doorbell was there.
             again: true,
         });
+        self.count_queues();
         self.bus
             .accept(ticket)
             .map_err(|error| unexpected("the host's bus", error))
     }
 
     /// Stops to serve a channel. Its rings are gone then.
-    fn close(&mut self, channel: ChannelId) {
-        if let Some(index) = self.served.iter().position(|it| it.channel == channel) {
-            let served = self.served.swap_remove(index);
-            self.hypervisor.unroute(served.doorbell);
+    fn close(&mut self, channel: ChannelId) -> Result<()> {
+        let Some(index) = self.served.iter().position(|it| it.channel == channel) else {
+            return Ok(());
+        };
+        let served = self.served.swap_remove(index);
+        self.hypervisor.unroute(served.doorbell);
+        if let Service::Nic(queue) = served.service
+            && queue.index() == 0
+        {
+            self.adapter.close(&mut self.bus, &mut self.served)?;
         }
+        self.count_queues();
+        Ok(())
     }
 
-    fn serve(&mut self, served: &mut Served) -> Result<()> {
-        let Service::Disk(queue) = &mut served.service;
-        let (ram, signal) = (self.hypervisor.ram, served.signal);
-        let done = self
-            .controller
-            .serve(queue, ram, || self.hypervisor.signal_guest(signal))?;
+    fn count_queues(&mut self) {
+        let queues = self.served.iter();
+        let count = queues.filter(|it| matches!(it.service, Service::Nic(_))).count();
+        self.adapter
+            .set_open_queues(u16::try_from(count).unwrap_or(u16::MAX));
+    }
+
+    /// Serves the channel in this place, if there is reason to. Returns whether there was anything to do.
+    fn serve(&mut self, index: usize) -> Result<bool> {
+        let Some(served) = self.served.get_mut(index) else {
+            return Ok(false);
+        };
+        let (ram, channel, target) = (self.hypervisor.ram, served.channel, served.signal);
+        let due = self.hypervisor.take_doorbell(served.doorbell) || served.again;
+        let signal = || self.hypervisor.signal_guest(target);
+        let (device, done, worked) = match &mut served.service {
+            Service::Disk(queue) if due => (Device::Disk, self.controller.serve(queue, ram, signal)?, true),
+            Service::Nic(queue) if due || queue.index() == 0 && self.adapter.is_busy() => {
+                let (done, worked) = self.adapter.serve(queue, ram, signal)?;
+                (Device::Nic, done, worked || due)
+            }
+            _ => return Ok(false),
+        };
         served.again = done.again;
-        if let Some(count) = done.sub_channels {
-            self.offer_sub_channels(served.channel, Device::Disk, count)?;
+        let sub_channels = match device {
+            Device::Disk => done.sub_channels,
+            Device::Nic => self.adapter.act(&mut self.bus, channel, &mut self.served)?,
+        };
+        if let Some(count) = sub_channels {
+            self.offer_sub_channels(channel, device, count)?;
         }
-        Ok(())
+        Ok(worked)
     }
 
     /// Offers the sub-channels that the guest asked for, as far as they are not offered yet.
