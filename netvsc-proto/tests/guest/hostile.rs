@@ -1039,3 +1039,46 @@ fn messages_that_nobody_knows_are_passed_over() {
     assert_eq!(script.poll(), Err(fault));
     script.dead(fault);
 }
+
+#[test]
+fn frames_that_come_before_the_filter_is_answered() {
+    let mut script = Script::<4096>::new(|_| ());
+    script.run().unwrap();
+    script.nic.set_packet_filter(PacketFilter::DIRECTED).unwrap();
+    script
+        .run_with(&mut |host, _, _| {
+            host.give(7, &plain(1));
+            false
+        })
+        .unwrap();
+    assert_eq!(script.frames, [frame(MAC, 1, 60)]);
+}
+
+#[test]
+fn an_answer_with_the_id_of_an_older_request() {
+    for other in [0x100_u32, 0x8000_0000, 0x200] {
+        let mut script = Script::<4096>::up();
+        let id = script.nic.keepalive().unwrap();
+        let mut named = 0;
+        let answer = script.run_with(&mut |host, transaction, ask| {
+            let Ask::Rndis(netvsc_proto::wire::rndis_message::GuestMessage::Keepalive(request)) = ask else {
+                return false;
+            };
+            host.complete_transfer(transaction, Status::SUCCESS);
+            named = request.request_id.get() ^ other;
+            let complete = rndis::Complete {
+                request_id: named.into(),
+                status: RndisStatus::SUCCESS,
+            };
+            host.reply(&RndisHost::KeepaliveComplete(complete));
+            true
+        });
+        let fault = Fault::Answer {
+            message: Rndis::KEEPALIVE_COMPLETE,
+            request_id: named,
+        };
+        assert_eq!(answer, Err(fault));
+        assert_eq!(script.nic.abort(), Some(id));
+        script.dead(fault);
+    }
+}

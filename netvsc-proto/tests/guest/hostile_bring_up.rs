@@ -355,3 +355,46 @@ fn case_13_receive_scaling_with_a_table_of_no_entries() {
     assert_eq!(with(8, 1), Some((8, 1)));
     assert_eq!(with(u32::MAX, u16::MAX), Some((u16::MAX, 128)));
 }
+
+#[test]
+fn an_answer_before_the_question_is_sent() {
+    // The ring has room for six questions for a version and one more message.
+    let mut script = Script::<56>::new(|_| ());
+    for version in 0..6 {
+        script.poll().unwrap();
+        let status = if version < 5 {
+            Status::FAILURE
+        } else {
+            Status::SUCCESS
+        };
+        let complete = nvsp::InitComplete {
+            status,
+            ..Default::default()
+        };
+        script
+            .host
+            .complete(u64::MAX, &HostMessage::InitComplete(complete));
+    }
+    script.poll().unwrap();
+    assert!(!script.nic.lent().send_buffer);
+    let complete = nvsp::SendReceiveBufferComplete {
+        status: Status::SUCCESS,
+        section_count: 1.into(),
+        section: nvsp::ReceiveBufferSection {
+            part_size: 2048.into(),
+            part_count: 1.into(),
+            ..Default::default()
+        },
+    };
+    script
+        .host
+        .complete(u64::MAX, &HostMessage::SendReceiveBufferComplete(complete));
+    let message = MessageType::SEND_RECEIVE_BUFFER_COMPLETE;
+    assert_eq!(
+        script.poll(),
+        Err(Fault::Unexpected {
+            message,
+            version: Version::V1
+        })
+    );
+}
