@@ -404,9 +404,12 @@ struct Socket(Arc<Adapter>);
 
 impl FrameSink for Socket {
     fn deliver(&self, frame: &[u8]) -> Delivery {
-        let spreader = self.0.shared().spreader;
+        let shared = self.0.shared();
+        let spreader = shared.spreader;
         let hash = spreader.hash(frame);
         let checksums = plug::vouched(frame);
+        let frame = &*plug::for_guest(frame, &shared.data_path);
+        drop(shared);
         let index = usize::from(hash.map_or(0, |hash| spreader.queue_of(hash)));
         let slots = self.0.slots();
         // A channel that the guest has not opened has no frames to take.

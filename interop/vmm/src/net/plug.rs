@@ -2,8 +2,9 @@
 
 use crate::error::{Error, Result, net};
 use gateway::{Capture, Link, Runner, tap::Tap};
-use netvsc_proto::host::{Checksums, MacAddress, Offloads};
+use netvsc_proto::host::{Checksums, DataPath, MacAddress, Offloads};
 use netvsc_proto::wire::ppi::ReceiveChecksums;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -111,6 +112,57 @@ pub(super) fn vouched(frame: &[u8]) -> ReceiveChecksums {
     }
 }
 
+/// The frame as the guest can take it. The gateway leaves TCP's and UDP's checksums out, and a guest that has not switched on that they are
+/// vouched for looks at them: then they are filled in.
+pub(super) fn for_guest<'f>(frame: &'f [u8], data_path: &DataPath) -> Cow<'f, [u8]> {
+    let (offered, enabled) = (&data_path.offered.receive, &data_path.enabled.receive);
+    let vouched = vouched(frame);
+    let missing = |flag, offered: bool, enabled: bool| vouched.contains(flag) && offered && !enabled;
+    if missing(ReceiveChecksums::TCP_SUCCEEDED, offered.tcp4, enabled.tcp4)
+        || missing(ReceiveChecksums::UDP_SUCCEEDED, offered.udp4, enabled.udp4)
+    {
+        let mut frame = frame.to_vec();
+        // What is too short to have a checksum is left as it is.
+        let _too_short = fill_checksum(&mut frame);
+        Cow::Owned(frame)
+    } else {
+        Cow::Borrowed(frame)
+    }
+}
+
+/// Fills the checksum of the TCP segment or UDP datagram in an IPv4 packet in (RFC 9293, RFC 768).
+fn fill_checksum(frame: &mut [u8]) -> Option<()> {
+    let packet = frame.get_mut(ETHERNET_HEADER..)?;
+    let header = usize::from(packet.first()? & 0xF) * 4;
+    let len = u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]);
+    let protocol = *packet.get(9)?;
+    let (ip, payload) = packet.get_mut(..usize::from(len))?.split_at_mut_checked(header)?;
+    let place = if protocol == TCP { 16 } else { 6 };
+    payload.get_mut(place..place + 2)?.fill(0);
+    let addresses = ip.get(12..20)?;
+    let sum = words(addresses) + words(payload) + u64::from(protocol) + payload.len() as u64;
+    let folded = (0..4).fold(sum, |sum, _| (sum & 0xFFFF) + (sum >> 16));
+    let checksum = match !u16::try_from(folded).ok()? {
+        // UDP's 0 says that there is none.
+        0 if protocol == UDP => 0xFFFF,
+        checksum => checksum,
+    };
+    payload
+        .get_mut(place..place + 2)?
+        .copy_from_slice(&checksum.to_be_bytes());
+    Some(())
+}
+
+/// The sum of big-endian words; an odd byte is the first of a word.
+fn words(bytes: &[u8]) -> u64 {
+    let (words, last) = bytes.as_chunks::<2>();
+    let sum: u64 = words
+        .iter()
+        .map(|word| u64::from(u16::from_be_bytes(*word)))
+        .sum();
+    sum + last.first().map_or(0, |byte| u64::from(*byte) << 8)
+}
+
 /// A large send as one packet. A guest leaves the length in its IPv4 header to whoever cuts it, and nobody does.
 pub(super) fn whole(frame: &[u8]) -> Vec<u8> {
     let mut frame = frame.to_vec();
@@ -132,6 +184,42 @@ mod tests {
         frame[14] = 0x45;
         frame[23] = protocol;
         frame
+    }
+
+    #[test]
+    fn a_guest_that_looks_at_checksums_gets_them() {
+        // From RFC 1071's worked example on: checked by the sum over all of it, which is all ones.
+        let mut udp = frame(ETHERTYPE_IPV4, UDP, 8 + 3);
+        udp[16..18].copy_from_slice(&31_u16.to_be_bytes());
+        udp[26..34].copy_from_slice(&[10, 0, 2, 2, 10, 0, 2, 15]);
+        udp[34..].copy_from_slice(&[0, 67, 0, 68, 0, 11, 0, 0, 1, 2, 3]);
+        let data_path = |receive| DataPath {
+            offered: GATEWAY,
+            enabled: Offloads {
+                receive,
+                ..Offloads::NONE
+            },
+            ..DataPath::default()
+        };
+        let filled = for_guest(&udp, &data_path(Checksums::NONE));
+        let sum = words(&filled[26..]) + u64::from(UDP) + 11;
+        assert_eq!((sum & 0xFFFF) + (sum >> 16), 0xFFFF);
+        assert_ne!(filled[40..42], [0, 0]);
+        assert_eq!(
+            *for_guest(&udp, &data_path(GATEWAY.receive)),
+            *udp,
+            "it does not look"
+        );
+        let from_a_wire = DataPath {
+            offered: Offloads::NONE,
+            ..data_path(Checksums::NONE)
+        };
+        assert_eq!(*for_guest(&udp, &from_a_wire), *udp, "complete as it is");
+        assert_eq!(
+            *for_guest(&udp[..36], &data_path(Checksums::NONE)),
+            udp[..36],
+            "cut off"
+        );
     }
 
     #[test]
