@@ -4,7 +4,7 @@
 //! serial port and by the status with which the virtual machine ends. It boots by PVH and by the Linux boot protocol.
 //!
 //! What a kernel author may want to look at is [`platform`]: the glue between a kernel and the crates, all of it in one
-//! file. [`disk`] is a driver on top of it. The rest is what any kernel has already.
+//! file. [`disk`] and [`nic`] are drivers on top of it. The rest is what any kernel has already.
 //!
 //! The crate is a library, so that its logic can be tested on any machine; the kernel itself is the binary of the same name,
 //! built for `x86_64-unknown-none` by `cargo xtask guest`.
@@ -24,6 +24,8 @@ pub mod checks;
 pub mod cpu;
 #[cfg(target_arch = "x86_64")]
 pub mod disk;
+#[cfg(target_arch = "x86_64")]
+pub mod nic;
 #[cfg(target_arch = "x86_64")]
 pub mod platform;
 #[cfg(target_arch = "x86_64")]

@@ -143,6 +143,18 @@ impl<'m> Block<'m> {
         self.pointers().first().map(|page| page.get())
     }
 
+    /// Memory for this program alone, for good.
+    #[must_use]
+    pub fn into_private(self) -> &'m mut [u8] {
+        let Some(base) = self.base() else {
+            return Default::default();
+        };
+        let len = self.len();
+        core::mem::forget(self);
+        // SAFETY: the block was the only one to have these pages, and as it is not dropped, nobody will. They are initialised.
+        unsafe { core::slice::from_raw_parts_mut(base.as_ptr(), len) }
+    }
+
     /// The same bytes as a region to copy into and out of.
     ///
     /// # Errors

@@ -21,6 +21,12 @@ impl Text {
         let _never = text.write_fmt(arguments);
         text
     }
+
+    /// The line's bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }
 
 impl Write for Text {

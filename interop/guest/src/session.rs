@@ -22,6 +22,17 @@ const LIMIT: Duration = Duration::from_secs(120);
 const RING_PAGES: usize = 32;
 const RING_PAGES_TO_HOST: u32 = 16;
 
+/// What came of looking at something that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<T> {
+    /// It is there.
+    Done(T),
+    /// There may be more to do at once.
+    Again,
+    /// Nothing is to be done before the host says something, or time goes by.
+    Wait,
+}
+
 /// The bus, and what the host has said on it that was not asked about yet.
 #[derive(Debug)]
 pub struct Session<'m> {
@@ -170,16 +181,29 @@ impl<'m> Session<'m> {
         what: &str,
         mut done: impl FnMut(&mut Self) -> Result<Option<T>, Text>,
     ) -> Result<T, Text> {
+        self.run(what, |session| Ok(done(session)?.map_or(Step::Wait, Step::Done)))
+    }
+
+    /// Takes one step after the other until one is the last.
+    ///
+    /// # Errors
+    /// That of a step, or time is up.
+    pub fn run<T>(
+        &mut self,
+        what: &str,
+        mut step: impl FnMut(&mut Self) -> Result<Step<T>, Text>,
+    ) -> Result<T, Text> {
         let end = self.now() + LIMIT;
         loop {
             self.look();
-            if let Some(result) = done(self)? {
-                return Ok(result);
+            match step(self)? {
+                Step::Done(result) => return Ok(result),
+                _ if self.now() > end => {
+                    return Err(text!("waited {} s in vain for {what}", LIMIT.as_secs()));
+                }
+                Step::Again => {}
+                Step::Wait => cpu::rest(),
             }
-            if self.now() > end {
-                return Err(text!("waited {} s in vain for {what}", LIMIT.as_secs()));
-            }
-            cpu::rest();
         }
     }
 

@@ -3,7 +3,7 @@
 use vmbus_proto::guest::DisconnectReason;
 use vmbus_proto::wire::interface;
 
-use super::{Lab, disks};
+use super::{Lab, disks, network};
 use crate::report::Verdict;
 use crate::{println, text};
 
@@ -43,7 +43,11 @@ pub(super) fn offers(lab: &mut Lab<'_>) -> Verdict {
 
 /// The guest takes leave, and everything that it lent comes back.
 pub(super) fn unload(lab: &mut Lab<'_>) -> Verdict {
-    lab.connected.take().ok_or(text!("there is no connection"))?;
+    let connected = lab.connected.take().ok_or(text!("there is no connection"))?;
+    // The NIC is shut down first, the disk left open: a host copes with either.
+    if let Some(card) = lab.card.take() {
+        card.shut_down(&mut lab.session, connected.version)?;
+    }
     if let Some(drive) = lab.disk.take() {
         drive.give_up();
     }
@@ -62,9 +66,13 @@ pub(super) fn reconnect(lab: &mut Lab<'_>) -> Verdict {
     lab.connected = Some(connected);
     let offers = lab.session.offers().len();
     let disk = disks::again(lab)?;
+    let network = network::again(lab)?;
     let troubles = lab.session.troubles();
     if troubles > 0 {
         return Err(text!("{troubles} troubles on the way, told above"));
     }
-    Ok(text!("{}, {offers} offers{disk}", connected.version.dotted()))
+    Ok(text!(
+        "{}, {offers} offers{disk}{network}",
+        connected.version.dotted()
+    ))
 }

@@ -2,12 +2,14 @@
 
 mod bus;
 mod disks;
+mod network;
 
 use vmbus_proto::guest::Connected;
 
 use crate::boot::Boot;
 use crate::disk::Channel;
 use crate::memory::Memory;
+use crate::nic::{Card, Sockets, Storage};
 use crate::options::Options;
 use crate::platform::{self, VmBus};
 use crate::println;
@@ -26,6 +28,10 @@ const CHECKS: &[Check] = &[
     ("disk_flush", disks::flush),
     ("disk_out_of_range", disks::out_of_range),
     ("subchannels", disks::sub_channels),
+    ("dhcp", network::dhcp),
+    ("ping", network::ping),
+    ("tcp_up", network::tcp_up),
+    ("tcp_down", network::tcp_down),
     ("rescind", disks::rescind),
     ("unload", bus::unload),
     ("reconnect", bus::reconnect),
@@ -38,6 +44,8 @@ struct Lab<'m> {
     session: Session<'m>,
     connected: Option<Connected>,
     disk: Option<disks::Drive<'m>>,
+    card: Option<Card<'m>>,
+    sockets: Sockets<'m>,
 }
 
 /// Runs the checks that the command line wants, and tells of each.
@@ -57,13 +65,16 @@ pub fn run(boot: &Boot) -> Status {
 fn run_all(boot: &Boot) -> Result<bool, Text> {
     let memory = Memory::take().ok_or(text!("there is no memory"))?;
     let calls = platform::hypercalls(&memory)?;
+    let mut storage = Storage::new();
     let session = Session::new(VmBus::new(&memory, &calls)?, &memory);
     let options = Options::parse(boot.command_line);
     let mut lab = Lab {
         boot: *boot,
+        sockets: Sockets::new(&mut storage, &session)?,
         session,
         connected: None,
         disk: None,
+        card: None,
     };
     let mut all_hold = true;
     for (name, check) in CHECKS.iter().filter(|(name, _)| options.wants(name)) {
@@ -81,6 +92,9 @@ fn run_all(boot: &Boot) -> Result<bool, Text> {
     let (queue, buffers) = Channel::static_bytes();
     println!("@figure disk_queue_bytes {}", queue);
     println!("@figure disk_buffer_bytes {}", buffers);
+    let (engine, buffers) = Card::static_bytes();
+    println!("@figure nic_engine_bytes {}", engine);
+    println!("@figure nic_buffer_bytes {}", buffers);
     println!("@figure bus_bytes {}", size_of::<VmBus<'_>>());
     println!("@figure pages_bytes {}", memory.most_used());
     println!("@end");

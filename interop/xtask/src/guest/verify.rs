@@ -16,7 +16,7 @@ use crate::rig::{Outcome, Stats};
 pub(super) const PASSED: i32 = Status::Passed.of_process() as i32;
 
 /// What the kernel checks on our VMM; what is not answered for has failed.
-pub(super) const OURS: [&str; 11] = [
+pub(super) const OURS: [&str; 15] = [
     BOOT,
     "version",
     "offers",
@@ -25,6 +25,10 @@ pub(super) const OURS: [&str; 11] = [
     "disk_flush",
     "disk_out_of_range",
     "subchannels",
+    "dhcp",
+    "ping",
+    "tcp_up",
+    "tcp_down",
     RESCIND,
     "unload",
     "reconnect",
