@@ -140,6 +140,61 @@ bitflags::bitflags! {
 }
 
 bitflags::bitflags! {
+    /// EAX of leaf 0x40000008, of which bits 31:11 are a number: see [`SvmLeaf::max_pasids`].
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct SvmFeatures: u32 {
+        /// Devices can use a process's virtual memory.
+        const SUPPORTED = 1 << 0;
+        const _ = !0;
+    }
+}
+
+/// Leaf 0x40000008: memory that devices share with processes, for the root partition.
+///
+/// Source: Microsoft's hypervisor development kit, `HV_HYPERVISOR_SVM_FEATURES`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SvmLeaf {
+    /// EAX.
+    pub features: SvmFeatures,
+    /// EBX: the most spaces of process address space ids (PASIDs).
+    pub max_pasid_spaces: u32,
+    /// ECX: the most entries of a device's queue of page requests.
+    pub max_device_queue: u32,
+    /// EDX: reserved.
+    pub reserved: u32,
+}
+
+impl SvmLeaf {
+    /// The leaf from its registers.
+    #[must_use]
+    pub const fn from_registers(registers: CpuidRegisters) -> Self {
+        Self {
+            features: SvmFeatures::from_bits_retain(registers.eax),
+            max_pasid_spaces: registers.ebx,
+            max_device_queue: registers.ecx,
+            reserved: registers.edx,
+        }
+    }
+
+    /// The leaf as its registers.
+    #[must_use]
+    pub const fn to_registers(self) -> CpuidRegisters {
+        CpuidRegisters {
+            eax: self.features.bits(),
+            ebx: self.max_pasid_spaces,
+            ecx: self.max_device_queue,
+            edx: self.reserved,
+        }
+    }
+
+    /// The most PASIDs in a space, 21 bits.
+    #[must_use]
+    pub const fn max_pasids(self) -> u32 {
+        self.features.bits() >> 11
+    }
+}
+
+bitflags::bitflags! {
     /// EAX of leaf 0x40000009: which MSRs a nested hypervisor may use of the one below. EDX is
     /// [`Features`](super::Features).
     ///

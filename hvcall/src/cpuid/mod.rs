@@ -11,7 +11,7 @@
 //! | 0x40000005 | limits | [`LimitsLeaf`] |
 //! | 0x40000006 | what of the hardware is in use | [`HardwareFeatures`] |
 //! | 0x40000007 | CPU management, for the root partition | [`CpuManagement`] |
-//! | 0x40000008 | shared virtual memory | - |
+//! | 0x40000008 | shared virtual memory, for the root partition | [`SvmLeaf`] |
 //! | 0x40000009 | what a nested hypervisor may use | [`NestedAccess`], [`Features`] |
 //! | 0x4000000A | enlightenments for a nested hypervisor | [`NestedFeatures`] |
 //! | 0x4000000C | isolation | [`IsolationLeaf`] |
@@ -29,7 +29,7 @@ mod recommendations;
 pub use features::{CallAccess, FeatureLeaf, Features, MsrAccess, PowerFeatures};
 pub use leaves::{
     CpuManagement, HypervisorVersion, IsolationLeaf, IsolationType, LimitsLeaf, NestedAccess, NestedFeatures,
-    NestedFeatures2, VendorLeaf, VirtStackProperties,
+    NestedFeatures2, SvmFeatures, SvmLeaf, VendorLeaf, VirtStackProperties,
 };
 pub use recommendations::{HardwareFeatures, RecommendationLeaf, Recommendations};
 
@@ -116,6 +116,7 @@ leaf_conversions!(
     IsolationLeaf,
     LimitsLeaf,
     RecommendationLeaf,
+    SvmLeaf,
     VendorLeaf
 );
 
@@ -152,6 +153,8 @@ mod tests {
             prop_assert_eq!(CpuidRegisters::from(IsolationLeaf::from(registers)), registers);
             prop_assert_eq!(CpuidRegisters::from(LimitsLeaf::from(registers)), registers);
             prop_assert_eq!(CpuidRegisters::from(RecommendationLeaf::from(registers)), registers);
+            prop_assert_eq!(CpuidRegisters::from(SvmLeaf::from(registers)), registers);
+            prop_assert_eq!(SvmLeaf::from(registers).max_pasids(), registers.eax >> 11);
             prop_assert_eq!(CpuidRegisters::from(VendorLeaf::from(registers)), registers);
         }
     }

@@ -138,6 +138,7 @@ pub(super) fn alone() -> Vec<Alone> {
             CrashControl, cpuid::MsrAccess, cpuid::CallAccess, cpuid::PowerFeatures, cpuid::Features,
             cpuid::Recommendations, cpuid::HardwareFeatures, cpuid::CpuManagement, cpuid::NestedAccess,
             cpuid::NestedFeatures, cpuid::NestedFeatures2, cpuid::VirtStackProperties;
+        "Microsoft's hypervisor development kit, HV_HYPERVISOR_SVM_FEATURES": cpuid::SvmFeatures;
         "TLFS, Guest OS Identity MSR": GuestOsId, OsType, Vendor;
         "Linux: plain u32 in the structures": VpIndex;
         "TLFS HvCallSignalEvent; Linux passes it in a register": SignalEventInput;
