@@ -5,11 +5,12 @@
 //! [`Command::parse`] judges them, and what it returns is legal as far as the bytes alone can tell. The disk
 //! then checks it against its own size and state. Numbers here are big-endian, as SCSI has them.
 //!
-//! Facts are those of SPC-4 (primary commands) and SBC-3 (block commands) by T10.
+//! Facts are those of SPC-4 (primary commands) and SBC-3 (block commands) by T10. What an optical drive has beside is [`dvd`].
 
 mod cdb;
 mod command;
 mod data;
+pub mod dvd;
 mod opcode;
 mod sense;
 

@@ -49,8 +49,18 @@ open_code! {
         WRITE_SAME_10 = 0x41, "WRITE SAME(10)";
         /// Say which blocks are of no use any more.
         UNMAP = 0x42, "UNMAP";
+        /// An optical drive's table of contents.
+        READ_TOC = 0x43, "READ TOC/PMA/ATIP";
+        /// What an optical drive can do.
+        GET_CONFIGURATION = 0x46, "GET CONFIGURATION";
+        /// What happened at an optical drive.
+        GET_EVENT_STATUS_NOTIFICATION = 0x4a, "GET EVENT STATUS NOTIFICATION";
         /// Tell logs.
         LOG_SENSE = 0x4d, "LOG SENSE";
+        /// What is on an optical disc.
+        READ_DISC_INFORMATION = 0x51, "READ DISC INFORMATION";
+        /// What is in a track of an optical disc.
+        READ_TRACK_INFORMATION = 0x52, "READ TRACK INFORMATION";
         /// Set mode pages.
         MODE_SELECT_10 = 0x55, "MODE SELECT(10)";
         /// Tell mode pages.
@@ -93,10 +103,16 @@ open_code! {
         READ_12 = 0xa8, "READ(12)";
         /// Write, with a 32-bit address and a 32-bit length.
         WRITE_12 = 0xaa, "WRITE(12)";
+        /// How an optical disc is made.
+        READ_DISC_STRUCTURE = 0xad, "READ DISC STRUCTURE";
         /// Write and read back.
         WRITE_AND_VERIFY_12 = 0xae, "WRITE AND VERIFY(12)";
         /// Read without transfer.
         VERIFY_12 = 0xaf, "VERIFY(12)";
+        /// How fast an optical drive is to turn.
+        SET_CD_SPEED = 0xbb, "SET CD SPEED";
+        /// What an optical drive's mechanism does.
+        MECHANISM_STATUS = 0xbd, "MECHANISM STATUS";
     }
 }
 

@@ -49,6 +49,8 @@ open_code! {
         NONE = 0x0000, "NO ADDITIONAL SENSE INFORMATION";
         /// Not ready, and why is not told.
         NOT_READY = 0x0400, "LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE";
+        /// Soon ready.
+        BECOMING_READY = 0x0401, "LOGICAL UNIT IS IN PROCESS OF BECOMING READY";
         /// A write failed.
         WRITE_ERROR = 0x0c00, "WRITE ERROR";
         /// A read failed.
@@ -71,16 +73,24 @@ open_code! {
         WRITE_PROTECTED = 0x2700, "WRITE PROTECTED";
         /// No room for what was to be written.
         SPACE_ALLOCATION_FAILED = 0x2707, "SPACE ALLOCATION FAILED WRITE PROTECT";
+        /// A medium came. Linux looks at it anew.
+        MEDIUM_MAY_HAVE_CHANGED = 0x2800, "NOT READY TO READY CHANGE, MEDIUM MAY HAVE CHANGED";
         /// Power on or a reset. Linux prints a warning.
         POWER_ON_OR_RESET = 0x2900, "POWER ON, RESET, OR BUS DEVICE RESET OCCURRED";
         /// Mode pages changed.
         MODE_PARAMETERS_CHANGED = 0x2a01, "MODE PARAMETERS CHANGED";
         /// The capacity changed. Linux's storvsc looks at the disk again.
         CAPACITY_DATA_HAS_CHANGED = 0x2a09, "CAPACITY DATA HAS CHANGED";
+        /// The medium is none that the drive can read.
+        INCOMPATIBLE_MEDIUM_INSTALLED = 0x3000, "INCOMPATIBLE MEDIUM INSTALLED";
         /// Mode pages cannot be saved.
         SAVING_PARAMETERS_NOT_SUPPORTED = 0x3900, "SAVING PARAMETERS NOT SUPPORTED";
         /// No medium.
         MEDIUM_NOT_PRESENT = 0x3a00, "MEDIUM NOT PRESENT";
+        /// No medium, and the tray is closed.
+        MEDIUM_NOT_PRESENT_TRAY_CLOSED = 0x3a01, "MEDIUM NOT PRESENT - TRAY CLOSED";
+        /// No medium, and the tray is open.
+        MEDIUM_NOT_PRESENT_TRAY_OPEN = 0x3a02, "MEDIUM NOT PRESENT - TRAY OPEN";
         /// Something about the disk changed. Linux's storvsc looks at the disk again.
         TARGET_OPERATING_CONDITIONS_HAVE_CHANGED = 0x3f00, "TARGET OPERATING CONDITIONS HAVE CHANGED";
         /// What INQUIRY tells changed.
@@ -89,6 +99,12 @@ open_code! {
         REPORTED_LUNS_DATA_HAS_CHANGED = 0x3f0e, "REPORTED LUNS DATA HAS CHANGED";
         /// The target failed.
         INTERNAL_TARGET_FAILURE = 0x4400, "INTERNAL TARGET FAILURE";
+        /// A host said that the medium has to stay.
+        MEDIUM_REMOVAL_PREVENTED = 0x5302, "MEDIUM REMOVAL PREVENTED";
+        /// The user wants the medium out.
+        OPERATOR_MEDIUM_REMOVAL_REQUEST = 0x5a01, "OPERATOR MEDIUM REMOVAL REQUEST";
+        /// An optical disc's track is not of the kind that the command wants.
+        ILLEGAL_MODE_FOR_THIS_TRACK = 0x6400, "ILLEGAL MODE FOR THIS TRACK";
     }
 }
 

@@ -1,5 +1,6 @@
 //! Storage: the packets of storvsc. What is SCSI's own has no counterpart in a kernel's Hyper-V drivers.
 
+use storvsc_proto::scsi::dvd::*;
 use storvsc_proto::scsi::*;
 use storvsc_proto::wire::*;
 
@@ -65,6 +66,10 @@ pub(super) fn alone() -> Vec<Alone> {
             ServiceActionIn16Cdb, ReportLunsCdb, InquiryData, VpdPage, VpdHeader, DesignatorHeader, BlockLimitsPage,
             RotationPage, ProvisioningPage, ReadCapacity10Data, ReadCapacity16Data, ModeHeader6, ModeHeader10,
             ModeBlockDescriptor, CachingPage, ControlPage, LunListHeader, UnmapHeader, UnmapDescriptor, SenseKey,
-            AdditionalSense, FixedSense, DescriptorSense;
+            AdditionalSense, FixedSense, DescriptorSense, WriteSame16Cdb;
+        "MMC-6: an optical drive's own, which Linux has as bytes": ReadTocCdb, GetConfigurationCdb, GetEventStatusCdb,
+            ReadDiscInformationCdb, ReadTrackInformationCdb, PreventRemovalCdb, ReadDiscStructureCdb, MechanismStatusCdb,
+            SetCdSpeedCdb, TocFormat, TocHeader, TocTrack, Profile, Feature, FeatureHeader, FeatureDescriptor,
+            ProfileDescriptor, EventClasses, EventHeader, MediaEventCode, MediaEvent, DiscInformation, MechanismStatus;
     }
 }
