@@ -13,7 +13,7 @@ open_code! {
     /// The name of a synthetic register in calls that read and set registers: on AArch64 the only way to them. Both
     /// architectures have these.
     ///
-    /// Sources: TLFS "HV_REGISTER_NAME"; Linux `enum hv_register_name` (6.15); OpenVMM `HvAllArchRegisterName`.
+    /// Sources: TLFS "HV_REGISTER_NAME"; Linux `enum hv_register_name` (`include/hyperv`); OpenVMM `HvAllArchRegisterName`.
     pub struct RegisterName(u32) as "HV_REGISTER_" {
         /// Suspended by whoever made the partition.
         EXPLICIT_SUSPEND = 0x0000_0000,

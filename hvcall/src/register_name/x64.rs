@@ -5,7 +5,7 @@ use crate::macros::open_code;
 open_code! {
     /// A register of a virtual processor of x86-64, where its number is none of [`RegisterName`](super::RegisterName).
     ///
-    /// Sources: OpenVMM `HvX64RegisterName`; Linux `enum hv_register_name` (6.15) for debug registers and MTRRs.
+    /// Sources: OpenVMM `HvX64RegisterName`; Linux `enum hv_register_name` (`include/hyperv`) for debug registers and MTRRs.
     pub struct RegisterNameX64(u32) as "HV_X64_REGISTER_" {
         /// RAX.
         RAX = 0x0002_0000,

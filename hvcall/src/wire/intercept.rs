@@ -8,7 +8,7 @@ use super::processor::SegmentRegister;
 use crate::macros::{open_code, wire_struct};
 
 open_code! {
-    /// What is intercepted. Sources: Linux `enum hv_intercept_type` (6.15) up to 12; OpenVMM `HvInterceptType` above, which has
+    /// What is intercepted. Sources: Linux `enum hv_intercept_type` (`include/hyperv`) up to 12; OpenVMM `HvInterceptType` above, which has
     /// no name for 13 down to 9.
     pub struct InterceptType(u32) as "HV_INTERCEPT_TYPE_" {
         /// x86-64: an I/O port.
@@ -49,7 +49,7 @@ open_code! {
 }
 
 open_code! {
-    /// How something was accessed. Source: Linux `enum hv_intercept_access_type` (6.15); OpenVMM `HvInterceptAccessType`.
+    /// How something was accessed. Source: Linux `enum hv_intercept_access_type` (`include/hyperv`); OpenVMM `HvInterceptAccessType`.
     pub struct InterceptAccess(u8) as "HV_INTERCEPT_ACCESS_" {
         /// Read.
         READ = 0,
@@ -77,7 +77,7 @@ bitflags::bitflags! {
 wire_struct! {
     /// Input of [`INSTALL_INTERCEPT`](crate::CallCode::INSTALL_INTERCEPT).
     ///
-    /// Sources: TLFS "HvCallInstallIntercept"; OpenVMM hvdef `InstallIntercept`; Linux `union hv_intercept_parameters` (6.15).
+    /// Sources: TLFS "HvCallInstallIntercept"; OpenVMM hvdef `InstallIntercept`; Linux `union hv_intercept_parameters` (`include/hyperv`).
     pub struct InstallInterceptInput, 24 bytes {
         /// The partition.
         0: partition_id: U64,
@@ -93,7 +93,7 @@ wire_struct! {
 bitflags::bitflags! {
     /// The state of a processor of x86-64 at an intercept. The privilege level is bits 1:0, the virtual trust level bits 10:7.
     ///
-    /// Source: Linux `union hv_x64_vp_execution_state` (6.15); OpenVMM `HvX64VpExecutionState`.
+    /// Source: Linux `union hv_x64_vp_execution_state` (`include/hyperv`); OpenVMM `HvX64VpExecutionState`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct ExecutionStateX64: u16 {
         /// CR0.PE.
@@ -138,7 +138,7 @@ impl ExecutionStateX64 {
 wire_struct! {
     /// What every intercept message of x86-64 begins with.
     ///
-    /// Source: Linux `struct hv_x64_intercept_message_header` (6.15); OpenVMM `HvX64InterceptMessageHeader`.
+    /// Source: Linux `struct hv_x64_intercept_message_header` (`include/hyperv`); OpenVMM `HvX64InterceptMessageHeader`.
     pub struct InterceptHeaderX64, 40 bytes {
         /// The [`VpIndex`](crate::VpIndex) of the processor.
         0: vp_index: U32,
@@ -195,7 +195,7 @@ open_code! {
 }
 
 bitflags::bitflags! {
-    /// What is known of an access to memory. Source: Linux `union hv_x64_memory_access_info` (6.15); OpenVMM
+    /// What is known of an access to memory. Source: Linux `union hv_x64_memory_access_info` (`include/hyperv`); OpenVMM
     /// `HvX64MemoryAccessInfo`, which names bit 3 `tlb_locked` and has bit 4.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct MemoryAccessInfo: u8 {
@@ -217,7 +217,7 @@ wire_struct! {
     /// Payload of [`UNMAPPED_GPA`](crate::synic::MessageType::UNMAPPED_GPA),
     /// [`GPA_INTERCEPT`](crate::synic::MessageType::GPA_INTERCEPT) and the like, on x86-64.
     ///
-    /// Source: Linux `struct hv_x64_memory_intercept_message` (6.15); OpenVMM `HvX64MemoryInterceptMessage`.
+    /// Source: Linux `struct hv_x64_memory_intercept_message` (`include/hyperv`); OpenVMM `HvX64MemoryInterceptMessage`.
     pub struct MemoryInterceptX64, 80 bytes {
         /// The processor.
         0: header: InterceptHeaderX64,
@@ -483,7 +483,7 @@ wire_struct! {
 wire_struct! {
     /// Payload of [`X64_APIC_EOI`](crate::synic::MessageType::X64_APIC_EOI).
     ///
-    /// Source: Linux `struct hv_x64_apic_eoi_message` (6.15); OpenVMM `HvX64ApicEoiMessage`.
+    /// Source: Linux `struct hv_x64_apic_eoi_message` (`include/hyperv`); OpenVMM `HvX64ApicEoiMessage`.
     pub struct ApicEoiX64, 8 bytes {
         /// The [`VpIndex`](crate::VpIndex) of the processor.
         0: vp_index: U32,

@@ -181,7 +181,7 @@ wire_struct! {
 wire_struct! {
     /// Input of [`WITHDRAW_MEMORY`](crate::CallCode::WITHDRAW_MEMORY). The output is a list of page numbers, u64 each.
     ///
-    /// Source: Linux `struct hv_input_withdraw_memory` (6.15).
+    /// Source: Linux `struct hv_input_withdraw_memory` (`include/hyperv`).
     pub struct WithdrawMemoryInput, 16 bytes {
         /// The partition that gives them back.
         0: partition_id: U64,
@@ -260,7 +260,7 @@ wire_struct! {
     /// Input of [`ACQUIRE_SPARSE_SPA_PAGE_HOST_ACCESS`](crate::CallCode::ACQUIRE_SPARSE_SPA_PAGE_HOST_ACCESS) and of its
     /// contrary, followed by page numbers, u64 each. For the root partition.
     ///
-    /// Source: Linux `struct hv_input_modify_sparse_spa_page_host_access` (6.15).
+    /// Source: Linux `struct hv_input_modify_sparse_spa_page_host_access` (`include/hyperv`).
     pub struct ModifyHostAccessInput, 16 bytes {
         /// The access in bits 1:0: read, write.
         0: host_access: U32,
@@ -378,7 +378,7 @@ wire_struct! {
 wire_struct! {
     /// Input of [`MAP_GPA_PAGES`](crate::CallCode::MAP_GPA_PAGES), followed by page numbers of the caller, u64 each.
     ///
-    /// Source: Linux `struct hv_input_map_gpa_pages` (6.15).
+    /// Source: Linux `struct hv_input_map_gpa_pages` (`include/hyperv`).
     pub struct MapGpaPagesInput, 24 bytes {
         /// The partition that gets them.
         0: target_partition_id: U64,
@@ -394,7 +394,7 @@ wire_struct! {
 wire_struct! {
     /// Input of [`UNMAP_GPA_PAGES`](crate::CallCode::UNMAP_GPA_PAGES): the rep count is the count of pages.
     ///
-    /// Source: Linux `struct hv_input_unmap_gpa_pages` (6.15).
+    /// Source: Linux `struct hv_input_unmap_gpa_pages` (`include/hyperv`).
     pub struct UnmapGpaPagesInput, 24 bytes {
         /// The partition that loses them.
         0: target_partition_id: U64,
@@ -408,7 +408,7 @@ wire_struct! {
 }
 
 bitflags::bitflags! {
-    /// What becomes of the traces of accesses. Source: Linux `union hv_gpa_page_access_state_flags` (6.15).
+    /// What becomes of the traces of accesses. Source: Linux `union hv_gpa_page_access_state_flags` (`include/hyperv`).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub struct AccessStateFlags: u64 {
         /// Forget that the page was accessed.
@@ -427,7 +427,7 @@ wire_struct! {
     /// Input of [`GET_GPA_PAGES_ACCESS_STATES`](crate::CallCode::GET_GPA_PAGES_ACCESS_STATES): the rep count is the count of
     /// pages. The output is a byte for each: bit 0 accessed, bit 1 written.
     ///
-    /// Source: Linux `struct hv_input_get_gpa_pages_access_state` (6.15).
+    /// Source: Linux `struct hv_input_get_gpa_pages_access_state` (`include/hyperv`).
     pub struct AccessStatesInput, 24 bytes {
         /// The partition.
         0: partition_id: U64,
@@ -466,7 +466,7 @@ pub const MMIO_DATA_MAX: usize = 64;
 wire_struct! {
     /// Input of [`MMIO_READ`](crate::CallCode::MMIO_READ).
     ///
-    /// Sources: Linux `struct hv_mmio_read_input` (6.2); OpenVMM hvdef `MemoryMappedIoRead`.
+    /// Sources: Linux `struct hv_mmio_read_input` (6.12); OpenVMM hvdef `MemoryMappedIoRead`.
     pub struct MmioReadInput, 16 bytes {
         /// Guest-physical address.
         0: gpa: U64,
@@ -480,7 +480,7 @@ wire_struct! {
 wire_struct! {
     /// Output of [`MMIO_READ`](crate::CallCode::MMIO_READ).
     ///
-    /// Source: Linux `struct hv_mmio_read_output` (6.2).
+    /// Source: Linux `struct hv_mmio_read_output` (6.12).
     pub struct MmioReadOutput, 64 bytes {
         /// As many bytes as were asked for count.
         0: data: [u8; MMIO_DATA_MAX],
@@ -490,7 +490,7 @@ wire_struct! {
 wire_struct! {
     /// Input of [`MMIO_WRITE`](crate::CallCode::MMIO_WRITE).
     ///
-    /// Sources: Linux `struct hv_mmio_write_input` (6.2); OpenVMM hvdef `MemoryMappedIoWrite`.
+    /// Sources: Linux `struct hv_mmio_write_input` (6.12); OpenVMM hvdef `MemoryMappedIoWrite`.
     pub struct MmioWriteInput, 80 bytes {
         /// Guest-physical address.
         0: gpa: U64,

@@ -128,7 +128,7 @@ wire_struct! {
         17: padding1: [u8; 3],
         /// The message. It stands at no multiple of 8.
         20: message: Message,
-        /// Zero. OpenVMM has it in the structure from 2024 on; before, the input had 276 bytes.
+        /// Zero. Older versions of OpenVMM lack it: 276 bytes.
         276: padding2: U32,
     }
 }

@@ -7,7 +7,7 @@ use crate::macros::wire_struct;
 wire_struct! {
     /// Payload of [`ASYNC_CALL_COMPLETION`](crate::synic::MessageType::ASYNC_CALL_COMPLETION).
     ///
-    /// Source: Linux `struct hv_async_completion_message_payload` (6.15).
+    /// Source: Linux `struct hv_async_completion_message_payload` (`include/hyperv`).
     pub struct AsyncCompletion, 24 bytes {
         /// The partition that the call was about.
         0: partition_id: U64,
@@ -23,7 +23,7 @@ wire_struct! {
 wire_struct! {
     /// Payload of [`SCHEDULER_VP_SIGNAL_PAIR`](crate::synic::MessageType::SCHEDULER_VP_SIGNAL_PAIR).
     ///
-    /// Source: Linux `struct hv_vp_signal_pair_scheduler_message` (6.15).
+    /// Source: Linux `struct hv_vp_signal_pair_scheduler_message` (`include/hyperv`).
     pub struct SchedulerVpSignalPair, 240 bytes {
         /// How many did not fit.
         0: overflow_count: U32,
@@ -43,7 +43,7 @@ wire_struct! {
 wire_struct! {
     /// Payload of [`SCHEDULER_VP_SIGNAL_BITSET`](crate::synic::MessageType::SCHEDULER_VP_SIGNAL_BITSET).
     ///
-    /// Source: Linux `struct hv_vp_signal_bitset_scheduler_message` (6.15).
+    /// Source: Linux `struct hv_vp_signal_bitset_scheduler_message` (`include/hyperv`).
     pub struct SchedulerVpSignalBitset, 160 bytes {
         /// The partition.
         0: partition_id: U64,

@@ -24,7 +24,7 @@ wire_struct! {
 wire_struct! {
     /// Input of [`CREATE_PARTITION`](crate::CallCode::CREATE_PARTITION).
     ///
-    /// Source: Linux `struct hv_input_create_partition` (6.15).
+    /// Source: Linux `struct hv_input_create_partition` (`include/hyperv`).
     pub struct CreatePartitionInput, 56 bytes {
         /// What it is to have. (Linux `HV_PARTITION_CREATION_FLAG_*`.)
         0: flags: U64,
@@ -45,7 +45,7 @@ wire_struct! {
 wire_struct! {
     /// Input of [`GET_PARTITION_PROPERTY`](crate::CallCode::GET_PARTITION_PROPERTY). The output is the value, u64.
     ///
-    /// Source: Linux `struct hv_input_get_partition_property` (6.15).
+    /// Source: Linux `struct hv_input_get_partition_property` (`include/hyperv`).
     pub struct PartitionPropertyInput, 16 bytes {
         /// The partition.
         0: partition_id: U64,
@@ -59,7 +59,7 @@ wire_struct! {
 wire_struct! {
     /// Input of [`SET_PARTITION_PROPERTY`](crate::CallCode::SET_PARTITION_PROPERTY).
     ///
-    /// Source: Linux `struct hv_input_set_partition_property` (6.15).
+    /// Source: Linux `struct hv_input_set_partition_property` (`include/hyperv`).
     pub struct SetPartitionPropertyInput, 24 bytes {
         /// The partition.
         0: partition_id: U64,
@@ -75,7 +75,7 @@ wire_struct! {
 wire_struct! {
     /// Input of [`GET_SYSTEM_PROPERTY`](crate::CallCode::GET_SYSTEM_PROPERTY). The output is 8 bytes, by the property.
     ///
-    /// Source: Linux `struct hv_input_get_system_property` (6.15).
+    /// Source: Linux `struct hv_input_get_system_property` (`include/hyperv`).
     pub struct SystemPropertyInput, 16 bytes {
         /// Which property. (Linux `enum hv_system_property`.)
         0: property_id: U32,

@@ -6,7 +6,7 @@ use super::memory::ProximityDomainInfo;
 use crate::macros::{open_code, wire_struct};
 
 open_code! {
-    /// What a port or a connection is for. Source: Linux `enum hv_port_type` (6.15).
+    /// What a port or a connection is for. Source: Linux `enum hv_port_type` (`include/hyperv`).
     pub struct PortType(u32) as "HV_PORT_TYPE_" {
         /// Messages.
         MESSAGE = 1,
@@ -22,7 +22,7 @@ open_code! {
 wire_struct! {
     /// Where what comes to a port goes.
     ///
-    /// Source: Linux `struct hv_port_info` (6.15), whose union this has as the fields of an event port.
+    /// Source: Linux `struct hv_port_info` (`include/hyperv`), whose union this has as the fields of an event port.
     pub struct PortInfo, 24 bytes {
         /// The [`PortType`].
         0: port_type: U32,
@@ -44,7 +44,7 @@ wire_struct! {
 wire_struct! {
     /// Input of [`CREATE_PORT`](crate::CallCode::CREATE_PORT).
     ///
-    /// Source: Linux `struct hv_input_create_port` (6.15).
+    /// Source: Linux `struct hv_input_create_port` (`include/hyperv`).
     pub struct CreatePortInput, 56 bytes {
         /// The partition that it belongs to.
         0: port_partition_id: U64,
@@ -68,7 +68,7 @@ wire_struct! {
 wire_struct! {
     /// Input of [`DELETE_PORT`](crate::CallCode::DELETE_PORT).
     ///
-    /// Source: Linux `union hv_input_delete_port` (6.15).
+    /// Source: Linux `union hv_input_delete_port` (`include/hyperv`).
     pub struct DeletePortInput, 16 bytes {
         /// The partition that it belongs to.
         0: port_partition_id: U64,
@@ -82,7 +82,7 @@ wire_struct! {
 wire_struct! {
     /// What a connection does.
     ///
-    /// Source: Linux `struct hv_connection_info` (6.15), whose union this has as the fields of a doorbell.
+    /// Source: Linux `struct hv_connection_info` (`include/hyperv`), whose union this has as the fields of a doorbell.
     pub struct ConnectionInfo, 32 bytes {
         /// The [`PortType`].
         0: port_type: U32,
@@ -100,7 +100,7 @@ wire_struct! {
 wire_struct! {
     /// Input of [`CONNECT_PORT`](crate::CallCode::CONNECT_PORT).
     ///
-    /// Source: Linux `struct hv_input_connect_port` (6.15).
+    /// Source: Linux `struct hv_input_connect_port` (`include/hyperv`).
     pub struct ConnectPortInput, 72 bytes {
         /// The partition that gets the connection.
         0: connection_partition_id: U64,
@@ -128,7 +128,7 @@ wire_struct! {
 wire_struct! {
     /// Input of [`DISCONNECT_PORT`](crate::CallCode::DISCONNECT_PORT).
     ///
-    /// Source: Linux `union hv_input_disconnect_port` (6.15).
+    /// Source: Linux `union hv_input_disconnect_port` (`include/hyperv`).
     pub struct DisconnectPortInput, 16 bytes {
         /// The partition that has the connection.
         0: connection_partition_id: U64,
@@ -142,7 +142,7 @@ wire_struct! {
 wire_struct! {
     /// Input of [`NOTIFY_PORT_RING_EMPTY`](crate::CallCode::NOTIFY_PORT_RING_EMPTY).
     ///
-    /// Source: Linux `union hv_input_notify_port_ring_empty` (6.15).
+    /// Source: Linux `union hv_input_notify_port_ring_empty` (`include/hyperv`).
     pub struct NotifyPortRingEmptyInput, 8 bytes {
         /// The [`Sint`](crate::Sint).
         0: sint_index: U32,

@@ -190,7 +190,7 @@ wire_struct! {
     /// Input of [`GET_VP_INDEX_FROM_APIC_ID`](crate::CallCode::GET_VP_INDEX_FROM_APIC_ID), followed by APIC ids, u32 each. The
     /// output is a [`VpIndex`](crate::VpIndex) for each.
     ///
-    /// Source: Linux `struct hv_get_vp_from_apic_id_in` (6.7); OpenVMM hvdef `GetVpIndexFromApicId`.
+    /// Source: Linux `struct hv_get_vp_from_apic_id_in` (6.12); OpenVMM hvdef `GetVpIndexFromApicId`.
     pub struct VpIndexFromApicIdInput, 16 bytes {
         /// The partition, or [`PARTITION_SELF`](super::PARTITION_SELF).
         0: partition_id: U64,
@@ -377,7 +377,7 @@ wire_struct! {
 
 open_code! {
     /// A part of a machine that a processor is in. Sources: Linux `enum HV_SUBNODE_TYPE` (6.1), which calls 2 an AMD node, and
-    /// `HV_SUBNODE_*` (6.15), which calls it a cluster.
+    /// `HV_SUBNODE_*` (`include/hyperv`), which calls it a cluster.
     pub struct SubnodeType(u32) as "HV_SUBNODE_" {
         /// Anywhere.
         ANY = 0,
@@ -395,7 +395,7 @@ open_code! {
 wire_struct! {
     /// Input of [`DELETE_VP`](crate::CallCode::DELETE_VP), for the root partition.
     ///
-    /// Source: Linux `union hv_input_delete_vp` (6.15).
+    /// Source: Linux `union hv_input_delete_vp` (`include/hyperv`).
     pub struct DeleteVpInput, 16 bytes {
         /// The partition.
         0: partition_id: U64,

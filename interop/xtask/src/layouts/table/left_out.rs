@@ -159,7 +159,7 @@ const GROUPS: &[Group] = &[
         &["hv_hypervisor_version_info"],
     ),
     (
-        "for the root partition's own management of partitions, of Linux 6.15 and later: not a guest's and not a VMM's",
+        "for the root partition's own management of partitions, in kernels later than 6.12: not a guest's and not a VMM's",
         &[
             "hv_arm64_*",
             "hv_crashdump_*",
