@@ -398,3 +398,45 @@ fn an_answer_before_the_question_is_sent() {
         })
     );
 }
+
+#[test]
+fn going_away_waits_for_what_is_under_way_and_for_the_host_to_read() {
+    let mut script = Script::<4096>::up();
+    let info = netvsc_proto::guest::TransmitInfo::NONE;
+    let sent = script
+        .queue
+        .transmit(&crate::support::frame(crate::support::MAC, 1, 60), &info)
+        .unwrap();
+    script.nic.shut_down();
+    let mut told = vec![];
+    let mut run = |script: &mut Script<4096>| {
+        script
+            .run_with(&mut |_, _, ask| {
+                if let Ask::Nvsp(message) = ask {
+                    told.push(message.message_type());
+                }
+                false
+            })
+            .unwrap();
+        core::mem::take(&mut told)
+    };
+    // The host is slow to complete the frame.
+    assert_eq!(run(&mut script), []);
+    assert_eq!(script.events, [] as [&str; 0]);
+    script.host.complete_transfer(sent.id.number(), Status::SUCCESS);
+    // Then it is slow to read that the buffers are taken back.
+    for _ in 0..10 {
+        assert_eq!(script.poll_once(), Ok(true), "asks to be called again");
+    }
+    assert_eq!(
+        (script.transmitted.as_slice(), script.events.len()),
+        (&[sent.id][..], 1)
+    );
+    script.host.serve(&mut |_, _, _| false);
+    script.poll().unwrap();
+    assert_eq!(
+        script.events.pop(),
+        Some(format!("{:?}", netvsc_proto::guest::Event::ShutDown))
+    );
+    assert!(script.nic.lent().receive_buffer, "the GPADL is there still");
+}
