@@ -1,7 +1,7 @@
 //! Taking a packet off a ring, which both ends do alike.
 
 use thiserror::Error;
-use vmbus_ringbuf::{Consumer, PacketType, ReadError, RingFault, RingMem, WriteError};
+use vmbus_ringbuf::{Consumer, PacketType, ReadError, RingFault, RingMem, Signal, WriteError};
 
 use super::wire::DecodeError;
 
@@ -41,21 +41,29 @@ pub enum Breach {
     },
 }
 
-/// A packet whose payload was copied to the front of the scratch.
+/// What a look at the ring brought.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Received {
-    pub(super) transaction_id: u64,
-    pub(super) len: usize,
+pub(super) enum Received {
+    /// A packet, whose payload was copied to the front of the scratch. Its room is given back.
+    Packet {
+        transaction_id: u64,
+        len: usize,
+        signal: Signal,
+    },
+    /// Nothing. From now on the peer signals, unless there is something already.
+    Nothing { again: bool },
 }
 
-pub(super) fn receive<M: RingMem>(
-    ring: &mut Consumer<M>,
-    scratch: &mut [u8],
-) -> Result<Option<Received>, Breach> {
+pub(super) fn receive<M: RingMem>(ring: &mut Consumer<M>, scratch: &mut [u8]) -> Result<Received, Breach> {
+    ring.mask_interrupts();
     let most = scratch.len();
     let packet = match ring.read(scratch) {
         Ok(Some(packet)) => packet,
-        Ok(None) => return Ok(None),
+        Ok(None) => {
+            return Ok(Received::Nothing {
+                again: ring.unmask_interrupts(),
+            });
+        }
         Err(ReadError::Fault(fault)) => return Err(fault.into()),
         Err(ReadError::ScratchTooSmall { needed, .. }) => {
             return Err(Breach::PacketTooLong { len: needed, most });
@@ -71,10 +79,12 @@ pub(super) fn receive<M: RingMem>(
     if kind != PacketType::IN_BAND || extension != 0 {
         return Err(Breach::PacketType { kind, extension });
     }
-    Ok(Some(Received {
-        transaction_id: packet.transaction_id(),
-        len: packet.payload_len(),
-    }))
+    let (transaction_id, len) = (packet.transaction_id(), packet.payload_len());
+    Ok(Received::Packet {
+        transaction_id,
+        len,
+        signal: ring.release(),
+    })
 }
 
 /// What a write that failed means: `None` when there is no room now.

@@ -14,9 +14,9 @@ use vmbus_proto::ic::wire::{
     IpText, KvpPair, KvpPool, MessageFlags, MessageType, PACKET_MAX, Service, ShutdownData, ShutdownKind,
     Status, TimeSync as Sample, Version, VersionChoice, Versions, VssData, VssOperation,
 };
-use vmbus_proto::ringbuf::{Descriptor, WriteError};
+use vmbus_proto::ringbuf::Descriptor;
 
-use crate::support::{End, NEWEST, Peer, channel, scratch};
+use crate::support::{NEWEST, Peer, channel, scratch};
 
 /// A host's service, and a guest that is made up.
 macro_rules! rig {
@@ -342,20 +342,6 @@ fn a_guest_that_takes_nothing_is_lost_and_nobody_spins() {
     assert!(host.messages() < 200);
 }
 
-/// Writes a packet if there is room.
-fn offer_packet(ring: &mut End, payload: &[u8]) {
-    let packet = vmbus_proto::ringbuf::Outgoing {
-        transaction_id: 1,
-        request_completion: false,
-        descriptor: Descriptor::InBand,
-        payload: &[payload],
-    };
-    match ring.outgoing.write(&packet) {
-        Ok(_) | Err(WriteError::Full { .. } | WriteError::TooLarge { .. }) => {}
-        Err(error) => panic!("{error}"),
-    }
-}
-
 proptest! {
     #[test]
     fn whatever_a_guest_sends_each_service_goes_on_or_faults(
@@ -375,9 +361,9 @@ proptest! {
                         let status = if *success { Status::SUCCESS } else { Status::FAIL };
                         let envelope = Envelope { status, ..response(NEWEST, *transaction_id) };
                         let message = GuestMessage::Response(Body::Other(MessageType::new(*number), body));
-                        offer_packet(&mut guest.ring, message.encode(&envelope, &mut out).unwrap());
+                        guest.try_send(message.encode(&envelope, &mut out).unwrap());
                     } else {
-                        offer_packet(&mut guest.ring, body);
+                        guest.try_send(body);
                     }
                     for _ in 0..4 {
                         match host.poll($($clock)?) {

@@ -12,9 +12,9 @@ use vmbus_proto::ic::wire::{
     TimeReference, TimeSample, TimeSync as Sample, TimeSyncFlags, Version, VersionChoice, VersionOffer,
     Versions,
 };
-use vmbus_proto::ringbuf::{Descriptor, PacketType, WriteError};
+use vmbus_proto::ringbuf::{Descriptor, PacketType};
 
-use crate::support::{End, NEWEST, Peer, channel, scratch};
+use crate::support::{NEWEST, Peer, channel, scratch};
 
 /// A guest's service, and a host that is made up.
 macro_rules! rig {
@@ -330,20 +330,6 @@ fn what_has_no_answer_is_a_fault_that_stays() {
     }
 }
 
-/// Writes a packet if there is room.
-fn offer_packet(ring: &mut End, descriptor: Descriptor<'_>, payload: &[u8]) {
-    let packet = vmbus_proto::ringbuf::Outgoing {
-        transaction_id: 1,
-        request_completion: false,
-        descriptor,
-        payload: &[payload],
-    };
-    match ring.outgoing.write(&packet) {
-        Ok(_) | Err(WriteError::Full { .. } | WriteError::TooLarge { .. }) => {}
-        Err(error) => panic!("{error}"),
-    }
-}
-
 proptest! {
     #[test]
     fn whatever_a_host_sends_each_service_goes_on_or_faults(
@@ -368,9 +354,9 @@ proptest! {
                         };
                         let message = HostMessage::Request(Body::Other(MessageType::new(*number), body));
                         let payload = message.encode(&envelope, &mut out).unwrap();
-                        offer_packet(&mut host.ring, Descriptor::InBand, payload);
+                        host.try_send(payload);
                     } else {
-                        offer_packet(&mut host.ring, Descriptor::InBand, body);
+                        host.try_send(body);
                     }
                     // Every poll either takes something, waits, or finds a fault for good.
                     for _ in 0..4 {

@@ -4,7 +4,7 @@ use vmbus_proto::ic::wire::{
     Envelope, GuestMessage, HostMessage, MessageFlags, PACKET_MAX, Version, Versions,
 };
 use vmbus_proto::ringbuf::mem::ArrayRing;
-use vmbus_proto::ringbuf::{Descriptor, Halves, Outgoing, RingPair};
+use vmbus_proto::ringbuf::{Descriptor, Halves, Outgoing, RingPair, WriteError};
 
 /// 8 KiB of data.
 pub(crate) type Ring = ArrayRing<1024>;
@@ -39,6 +39,20 @@ impl Peer {
         Self {
             ring,
             scratch: vec![0; PACKET_MAX],
+        }
+    }
+
+    /// Sends bytes as a packet, if there is room.
+    pub(crate) fn try_send(&mut self, payload: &[u8]) {
+        let packet = Outgoing {
+            transaction_id: 1,
+            request_completion: false,
+            descriptor: Descriptor::InBand,
+            payload: &[payload],
+        };
+        match self.ring.outgoing.write(&packet) {
+            Ok(_) | Err(WriteError::Full { .. } | WriteError::TooLarge { .. }) => {}
+            Err(error) => panic!("{error}"),
         }
     }
 

@@ -6,7 +6,7 @@ use vmbus_ringbuf::{Descriptor, Outgoing, RingMem, RingPair, Signal};
 use zerocopy::FromBytes;
 
 use super::{AnswerError, Event, Fault, Refusal};
-use crate::ic::receive::{receive, write_breach};
+use crate::ic::receive::{Received, receive, write_breach};
 use crate::ic::wire::{
     Body, Envelope, FRAMEWORKS, Frame, GuestMessage, HEADERS_SIZE, HostMessage, MessageFlags, MessageHeader,
     NoRoom, Service, Status, VersionChoice, Versions,
@@ -120,22 +120,23 @@ impl<M: RingMem, D: Duty> Channel<'_, M, D> {
                 event: None,
             });
         }
-        self.ring.incoming.mask_interrupts();
-        let received = match receive(&mut self.ring.incoming, self.scratch) {
-            Ok(Some(received)) => received,
-            Ok(None) => {
+        let place = match receive(&mut self.ring.incoming, self.scratch) {
+            Ok(Received::Packet {
+                transaction_id,
+                len,
+                signal: room,
+            }) => {
+                signal = signal | room;
+                Place { transaction_id, len }
+            }
+            Ok(Received::Nothing { again }) => {
                 return Ok(Polled {
                     signal,
-                    again: self.ring.incoming.unmask_interrupts(),
+                    again,
                     event: None,
                 });
             }
             Err(breach) => return self.poison(breach.into()),
-        };
-        signal = signal | self.ring.incoming.release();
-        let place = Place {
-            transaction_id: received.transaction_id,
-            len: received.len,
         };
         let event = match self.take(place) {
             Ok(event) => event,

@@ -5,7 +5,7 @@ use core::fmt;
 use vmbus_ringbuf::{Descriptor, Outgoing, RingMem, RingPair, Signal};
 
 use super::{Event, Fault, RequestError};
-use crate::ic::receive::{receive, write_breach};
+use crate::ic::receive::{Received, receive, write_breach};
 use crate::ic::wire::{
     Body, Envelope, FRAMEWORKS, Frame, GuestMessage, HostMessage, MessageFlags, Service, Status,
     VersionOffer, Versions,
@@ -99,21 +99,24 @@ impl<'s, M: RingMem, D: Duty> Channel<'s, M, D> {
     pub(super) fn step(&mut self) -> Result<Polled<Event<D::Answer>>, Fault> {
         self.check()?;
         let mut signal = self.offer()?;
-        self.ring.incoming.mask_interrupts();
         self.answered = 0;
-        let received = match receive(&mut self.ring.incoming, self.scratch) {
-            Ok(Some(received)) => received,
-            Ok(None) => {
+        let len = match receive(&mut self.ring.incoming, self.scratch) {
+            Ok(Received::Packet {
+                len, signal: room, ..
+            }) => {
+                signal = signal | room;
+                len
+            }
+            Ok(Received::Nothing { again }) => {
                 return Ok(Polled {
                     signal,
-                    again: self.ring.incoming.unmask_interrupts(),
+                    again,
                     event: None,
                 });
             }
             Err(breach) => return self.poison(breach.into()),
         };
-        signal = signal | self.ring.incoming.release();
-        match self.take(received.len) {
+        match self.take(len) {
             Ok(event) => Ok(Polled {
                 signal,
                 again: true,
