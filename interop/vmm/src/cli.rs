@@ -1,14 +1,16 @@
 //! The command line.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use netvsc_proto::host::MacAddress;
 use std::path::PathBuf;
+use std::time::Duration;
 use storvsc_proto::host::BlockSize;
 use tracing::level_filters::LevelFilter;
 use vmm::boot::Boot;
 use vmm::image::DiskConfig;
 use vmm::machine::Config;
 use vmm::net::{NetConfig, Network};
+use vmm::services::ServicesConfig;
 
 /// Boots a Linux kernel on a virtual machine whose only disk and network card are VMBus devices.
 ///
@@ -25,7 +27,7 @@ Exit status:
   2  the machine could not start; the message names what to put right
   3  the guest reset the machine; there is no firmware to start it again, so start the VMM again
   4  the guest crashed: it said so, or its processor gave up
-  5  quit at the console, with Ctrl-A x
+  5  quit: at the console with Ctrl-A x, or by a signal that the guest did not follow
   or what the guest says at the test port, with --test-ports
 
 Examples:
@@ -89,10 +91,23 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE.json")]
     pub(crate) stats: Option<PathBuf>,
 
+    /// Integration services that the guest is offered, with commas between: heartbeat, shutdown, time, or none
+    ///
+    /// `heartbeat` tells when the guest does not answer any more. `shutdown` lets SIGTERM and SIGINT ask the guest to power off in
+    /// order; a second signal ends the machine at once. `time` sets the guest's clock and keeps telling it the time.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_values_t = Service::ALL)]
+    services: Vec<Service>,
+
+    /// Seconds without an answer after which the guest's heartbeat is said to have stopped
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    heartbeat_patience: u64,
+
     /// Give the guest ports to test with
     ///
     /// A byte V at port 0xF4 ends the VMM with the status 2 V + 1, as QEMU's isa-debug-exit does. A byte at port 0xF5 takes a
-    /// device off the bus, 0x80 more gives it back: 0 is the first SCSI controller, the network card comes after the last.
+    /// device off the bus, 0x80 more gives it back: 0 is the first SCSI controller, the network card comes after the last, then
+    /// heartbeat, shutdown and time. A byte at port 0xF6 has the host ask the guest to power off (1) or restart (2), or set its clock
+    /// (3). A byte V at port 0xF7 has the processor that writes it hang for V / 10 seconds.
     #[arg(long)]
     test_ports: bool,
 
@@ -121,9 +136,43 @@ impl Arguments {
                 };
                 (card, network)
             }),
+            services: self.services(),
             trace: self.trace.clone(),
             test_ports: self.test_ports,
         }
+    }
+
+    fn services(&self) -> ServicesConfig {
+        let has = |service| self.services.contains(&service);
+        ServicesConfig {
+            heartbeat: has(Service::Heartbeat).then_some(Duration::from_secs(self.heartbeat_patience)),
+            shutdown: has(Service::Shutdown),
+            time_sync: has(Service::Time),
+        }
+    }
+}
+
+/// What `--services` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Service {
+    Heartbeat,
+    Shutdown,
+    Time,
+    None,
+}
+
+impl Service {
+    const ALL: [Self; 3] = [Self::Heartbeat, Self::Shutdown, Self::Time];
+}
+
+impl std::fmt::Display for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Heartbeat => "heartbeat",
+            Self::Shutdown => "shutdown",
+            Self::Time => "time",
+            Self::None => "none",
+        })
     }
 }
 
@@ -193,6 +242,34 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_service_is_offered_unless_another_list_is_given() {
+        let services = |arguments: &[&str]| {
+            let arguments = ["vmm", "--kernel", "k"].iter().chain(arguments);
+            Arguments::try_parse_from(arguments).map(|arguments| arguments.services())
+        };
+        let all = ServicesConfig {
+            heartbeat: Some(Duration::from_secs(10)),
+            shutdown: true,
+            time_sync: true,
+        };
+        assert_eq!(services(&[]).unwrap(), all);
+        let none = ServicesConfig {
+            heartbeat: None,
+            shutdown: false,
+            time_sync: false,
+        };
+        assert_eq!(services(&["--services", "none"]).unwrap(), none);
+        let two = services(&["--services", "time,heartbeat", "--heartbeat-patience", "3"]).unwrap();
+        let expected = ServicesConfig {
+            heartbeat: Some(Duration::from_secs(3)),
+            time_sync: true,
+            ..none
+        };
+        assert_eq!(two, expected);
+        assert!(services(&["--services", "fax"]).is_err());
     }
 
     #[test]

@@ -65,3 +65,7 @@ pub const VMBUS_IRQ: u32 = 7;
 pub const TEST_EXIT_PORT: u16 = 0xF4;
 /// By a byte here a guest that tests has a device taken away, or given back.
 pub const TEST_DEVICE_PORT: u16 = 0xF5;
+/// By a byte here a guest that tests has the host use an integration service.
+pub const TEST_SERVICE_PORT: u16 = 0xF6;
+/// By a byte here a guest that tests has the processor that writes it hang.
+pub const TEST_HANG_PORT: u16 = 0xF7;

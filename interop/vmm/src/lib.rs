@@ -19,6 +19,7 @@ pub mod ports;
 mod registers;
 pub mod rtc;
 pub mod serial;
+pub mod services;
 pub mod stats;
 pub mod synic;
 mod sys;

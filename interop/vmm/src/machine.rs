@@ -8,6 +8,7 @@ use crate::memory::{self, Ram};
 use crate::net::{Adapter, NetConfig, Network};
 use crate::ports::Ports;
 use crate::serial::Serial;
+use crate::services::{Services, ServicesConfig};
 use crate::stats::Stats;
 use crate::synic::Synic;
 use crate::test_ports::TestPorts;
@@ -45,6 +46,8 @@ pub struct Config {
     pub disks: Vec<DiskConfig>,
     /// Its network card, and where that is plugged in.
     pub net: Option<(NetConfig, Network)>,
+    /// Its integration services.
+    pub services: ServicesConfig,
     /// Where to write a trace of the bus.
     pub trace: Option<PathBuf>,
     /// Whether it has the ports for a guest that tests.
@@ -63,7 +66,7 @@ pub enum Ending {
     Crash([u64; 5]),
     /// The guest's processor gave up.
     TripleFault,
-    /// The person at the console pulled the plug.
+    /// The person at the console, or a signal to the VMM, pulled the plug.
     Quit,
     /// The guest ended the machine by the test port, which makes this the exit status.
     Chosen(u8),
@@ -93,7 +96,7 @@ impl fmt::Display for Ending {
             Self::Reset => write!(f, "the guest reset the machine"),
             Self::Crash(parameters) => write!(f, "the guest crashed, parameters {parameters:#x?}"),
             Self::TripleFault => write!(f, "the guest's processor gave up (triple fault)"),
-            Self::Quit => write!(f, "quit at the console"),
+            Self::Quit => write!(f, "quit"),
             Self::Chosen(status) => write!(f, "the guest ended the machine with status {status}"),
             Self::Failed(why) => write!(f, "{why}"),
         }
@@ -141,6 +144,7 @@ impl Partition {
 pub struct Machine {
     partition: Arc<Partition>,
     serial: Arc<Serial>,
+    services: Arc<Services>,
     vcpus: Vec<Vcpu>,
     endings: (Sender<Ending>, Receiver<Ending>),
 }
@@ -186,6 +190,8 @@ impl Machine {
             devices.push(Arc::new(Controller::new(number, images, config.cpus)));
         }
         devices.extend(adapter.map(|adapter| adapter as Arc<dyn Device>));
+        let services = Arc::new(Services::new(config.services, &vm));
+        devices.extend(services.devices());
         let bus = Arc::new(VmBus::new(
             vm,
             ram,
@@ -194,7 +200,9 @@ impl Machine {
             devices,
             tracer,
         )?);
-        let test = config.test_ports.then(|| TestPorts::new(Arc::clone(&bus)));
+        let test = config
+            .test_ports
+            .then(|| TestPorts::new(Arc::clone(&bus), Arc::clone(&services)));
         let ports = Ports::new(Arc::clone(&serial), test);
         let partition = Arc::new(Partition {
             ram,
@@ -206,6 +214,7 @@ impl Machine {
         Ok(Self {
             partition,
             serial,
+            services,
             vcpus,
             endings: mpsc::channel(),
         })
@@ -214,6 +223,11 @@ impl Machine {
     /// The console, to be fed with input.
     pub fn serial(&self) -> Arc<Serial> {
         Arc::clone(&self.serial)
+    }
+
+    /// What can be asked of the guest.
+    pub fn services(&self) -> Arc<Services> {
+        Arc::clone(&self.services)
     }
 
     /// A sender by which the machine can be ended from outside.

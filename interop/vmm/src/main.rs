@@ -2,6 +2,7 @@
 
 mod cli;
 mod console;
+mod signals;
 
 use anyhow::Context;
 use clap::Parser;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
 fn run(arguments: &cli::Arguments) -> anyhow::Result<Ending> {
     let machine = Machine::new(&arguments.config(), Box::new(io::stdout()))?;
     let console = console::Console::attach(&machine).context("standard input: the console cannot have it")?;
+    signals::attach(&machine).context("signals: they cannot be taken")?;
     let (ending, stats) = machine.run()?;
     drop(console);
     if let Some(path) = &arguments.stats {

@@ -5,11 +5,15 @@ use crate::memory::Ram;
 use crate::pages::GuestRegion;
 use crate::synic::wake;
 use std::fmt;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tracing::{debug, warn};
 use vmbus_proto::host::{ChannelId, ChannelSignal, GpadlTicket};
 use vmbus_proto::wire::GpadlId;
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::EventFd;
 
 /// What the bus and one channel's thread have to say to each other.
@@ -84,6 +88,19 @@ impl Port {
         let _interrupted = self.doorbell.read();
     }
 
+    /// As [`wait`](Self::wait), but no longer than this.
+    pub fn wait_for(&self, most: Duration) {
+        match rings_within(&self.doorbell, most) {
+            Ok(true) => self.wait(),
+            Ok(false) => {}
+            Err(error) => {
+                // Without this the thread would spin.
+                warn!("{}: the channel cannot be waited for in time: {error}", self.name);
+                self.wait();
+            }
+        }
+    }
+
     /// Ends this wait, or the next.
     pub fn wake(&self) {
         wake(&self.doorbell);
@@ -141,5 +158,37 @@ impl Port {
     /// The next GPADL that the guest wants back.
     pub fn recalled(&self) -> Option<GpadlId> {
         self.recalled.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+/// Whether somebody rings within this time. That they did stays known.
+fn rings_within(doorbell: &EventFd, most: Duration) -> io::Result<bool> {
+    // Rounded up, so that who waits for a moment does not wake before it again and again.
+    let millis = i32::try_from(most.as_millis())
+        .unwrap_or(i32::MAX)
+        .saturating_add(1);
+    let waiting = Epoll::new()?;
+    let event = EpollEvent::new(EventSet::IN, 0);
+    waiting.ctl(ControlOperation::Add, doorbell.as_raw_fd(), event)?;
+    match waiting.wait(millis, &mut [EpollEvent::default()]) {
+        Ok(count) => Ok(count > 0),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_is_heard_and_stays_known() {
+        let doorbell = EventFd::new(0).unwrap();
+        assert!(!rings_within(&doorbell, Duration::ZERO).unwrap());
+        wake(&doorbell);
+        assert!(rings_within(&doorbell, Duration::MAX).unwrap());
+        assert!(rings_within(&doorbell, Duration::ZERO).unwrap());
+        doorbell.read().unwrap();
+        assert!(!rings_within(&doorbell, Duration::ZERO).unwrap());
     }
 }
