@@ -1,5 +1,6 @@
 #!/bin/sh
-# The guest's process 1: prepares the system, runs the checks or one command, and powers off.
+# The guest's process 1: prepares the system, runs the checks or one command, and powers off: after the checks when its host asks for
+# it, as the last of them.
 
 export PATH=/bin HOME=/root
 mount -t tmpfs tmpfs /run
@@ -12,13 +13,27 @@ for module in hv_utils hv_netvsc sg; do
     modprobe "$module" 2>/dev/null
 done
 
+power_off() {
+    umount /mnt 2>/dev/null
+    mount -o remount,ro /
+    busybox poweroff -f
+}
+# When the host asks for it, the kernel runs /sbin/poweroff, which tells process 1 so.
+trap 'echo "@shutdown"; power_off' USR2
+
+# A shell hears of signals while it waits, but not while something runs in its foreground.
+heedful() {
+    "$@" </dev/null &
+    wait $!
+}
+
 if [ -e /etc/interop/run ]; then
     connect >/run/connect.log 2>&1 || { echo "the network is not up:"; cat /run/connect.log; }
-    sh /etc/interop/run </dev/null
+    heedful sh /etc/interop/run
     say "@exit $?"
 else
     for check in /lib/interop/checks/*; do
-        timeout 600 sh "$check" </dev/null || echo "$check ended with status $?"
+        heedful timeout 600 sh "$check" || echo "$check ended with status $?"
     done
 fi
 
@@ -28,6 +43,8 @@ echo "@results"
 cat "$results"
 echo "@end"
 
-umount /mnt 2>/dev/null
-mount -o remount,ro /
-poweroff -f
+if [ ! -e /etc/interop/run ]; then
+    ask_for_shutdown
+    heedful sleep 30
+fi
+power_off

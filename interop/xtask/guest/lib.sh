@@ -76,4 +76,10 @@ connect() {
     udhcpc -f -n -q -t 5 -T 2 -i "$nic" -s /lib/interop/udhcpc.sh
 }
 
+# What the host does when it is told so by a port: the guest that asks has it done at the very moment that a check is about.
+ask_for_shutdown() { outb 246 1; }
+set_the_clock() { outb 246 3; }
+# hang TENTHS: the vCPU that this runs on
+hang() { outb 247 "$1"; }
+
 gateway() { ip route | awk '$1 == "default" { print $3 }'; }

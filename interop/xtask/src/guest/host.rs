@@ -31,7 +31,7 @@ pub(super) fn ours(
         stats,
         trace,
         pcap,
-        test_ports: true,
+        options: &["--test-ports"],
     }
 }
 

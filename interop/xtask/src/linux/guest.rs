@@ -12,9 +12,10 @@ const INITRAMFS: &str = include_str!("../../guest/initramfs.sh");
 const INIT: &str = include_str!("../../guest/init.sh");
 const LIBRARY: &str = include_str!("../../guest/lib.sh");
 const UDHCPC: &str = include_str!("../../guest/udhcpc.sh");
+const POWER_OFF: &str = include_str!("../../guest/poweroff.sh");
 
 /// The checks in the order in which they run.
-const CHECKS: [(&str, &str); 7] = [
+const CHECKS: [(&str, &str); 8] = [
     ("10-bus", include_str!("../../guest/checks/10-bus.sh")),
     ("20-root", include_str!("../../guest/checks/20-root.sh")),
     ("30-disks", include_str!("../../guest/checks/30-disks.sh")),
@@ -24,6 +25,7 @@ const CHECKS: [(&str, &str); 7] = [
         include_str!("../../guest/checks/60-subchannels.sh"),
     ),
     ("70-reload", include_str!("../../guest/checks/70-reload.sh")),
+    ("80-services", include_str!("../../guest/checks/80-services.sh")),
     ("90-dmesg", include_str!("../../guest/checks/90-dmesg.sh")),
 ];
 
@@ -40,7 +42,7 @@ const ROOT_MODULES: [Wanted<'_>; 5] = [
 /// What the root file system holds for modprobe. The bus is there too, as what the drivers depend on.
 const SYSTEM_MODULES: [Wanted<'_>; 3] = [
     Wanted::Needed("hv_netvsc"),
-    Wanted::IfThere("hv_utils"),
+    Wanted::Needed("hv_utils"),
     Wanted::IfThere("sg"),
 ];
 
@@ -51,7 +53,13 @@ pub(crate) fn write_initramfs(path: &Path, kernel: &Kernel, busybox: &Busybox) -
 }
 
 /// Fills a folder with the guest's root file system. With a command to run, that is run instead of the checks.
-pub(crate) fn fill_root(root: &Path, kernel: &Kernel, busybox: &Busybox, run: Option<&str>) -> Result<()> {
+pub(crate) fn fill_root(
+    root: &Path,
+    kernel: &Kernel,
+    busybox: &Busybox,
+    outb: &Path,
+    run: Option<&str>,
+) -> Result<()> {
     for folder in [
         "bin",
         "etc/interop",
@@ -72,11 +80,13 @@ pub(crate) fn fill_root(root: &Path, kernel: &Kernel, busybox: &Busybox, run: Op
     fs::write(root.join("etc/group"), "root:x:0:\n")?;
 
     fs::copy(&busybox.path, root.join("bin/busybox")).context("cannot copy busybox")?;
+    fs::copy(outb, root.join("bin/outb")).context("cannot copy outb")?;
     for applet in busybox.applets.iter().filter(|name| *name != "busybox") {
         symlink("busybox", root.join("bin").join(applet))?;
     }
 
     program(&root.join("bin/init"), INIT)?;
+    program(&root.join("bin/poweroff"), POWER_OFF)?;
     fs::write(root.join("lib/interop/lib.sh"), LIBRARY)?;
     program(&root.join("lib/interop/udhcpc.sh"), UDHCPC)?;
     for (name, script) in CHECKS {

@@ -54,6 +54,9 @@ pub(crate) fn run(options: &LinuxOptions) -> Result<ExitCode> {
     code
 }
 
+/// The guest tells when a service is to be tested, and does not want to wait for as long as people do.
+const VMM_OPTIONS: &[&str] = &["--test-ports", "--heartbeat-patience", "2"];
+
 struct Run<'a> {
     options: &'a LinuxOptions,
     outputs: Outputs,
@@ -70,7 +73,13 @@ impl Run<'_> {
             progress::step("Making", "the disk images and the initramfs", || -> Result<_> {
                 let command = self.options.run.as_deref();
                 let disks = disks::make(folder, |root| {
-                    guest::fill_root(root, &self.kernel, &self.busybox, command)
+                    guest::fill_root(
+                        root,
+                        &self.kernel,
+                        &self.busybox,
+                        &self.vmm.with_file_name(rig::OUTB),
+                        command,
+                    )
                 })?;
                 let initramfs = folder.join("initramfs");
                 guest::write_initramfs(&initramfs, &self.kernel, &self.busybox)?;
@@ -128,7 +137,7 @@ impl Run<'_> {
             stats,
             trace: self.outputs.trace.clone(),
             pcap: self.outputs.pcap.clone(),
-            test_ports: false,
+            options: VMM_OPTIONS,
         };
         match &self.rig_kernel {
             Some(kernel) => rig::prepare(

@@ -6,7 +6,7 @@ use crate::rig::{Outcome, Results, Stats};
 use super::disks::Disk;
 
 /// Every check, in the order in which they are told. What the guest does not answer for has failed.
-const CHECKS: [&str; 15] = [
+const CHECKS: [&str; 18] = [
     "vmbus_version",
     "root_on_storvsc",
     "disk_write_read",
@@ -19,8 +19,11 @@ const CHECKS: [&str; 15] = [
     "tcp_down",
     SUBCHANNELS,
     "reload",
+    "heartbeat",
+    "time_sync",
     "clean_dmesg",
     VMM_ERRORS,
+    SHUTDOWN,
     POWER_OFF,
 ];
 
@@ -28,6 +31,8 @@ const CHECKS: [&str; 15] = [
 const SUBCHANNELS: &str = "subchannels";
 /// The VMM counted nothing malformed: a real kernel makes no mistakes, so ours would be the mistake.
 const VMM_ERRORS: &str = "vmm_errors";
+/// The host asks, and the guest ends in order: that is how a run with checks ends.
+const SHUTDOWN: &str = "shutdown_by_host";
 const POWER_OFF: &str = "power_off";
 
 /// What is known when the machine has ended.
@@ -46,6 +51,7 @@ impl Evidence<'_> {
             .map(|name| {
                 let (ok, detail) = match name {
                     VMM_ERRORS => verdict(self.vmm_errors(), String::new()),
+                    SHUTDOWN => verdict(self.shutdown(), String::new()),
                     POWER_OFF => verdict(self.power_off(), String::new()),
                     _ => self.inside_and_outside(name),
                 };
@@ -72,6 +78,8 @@ impl Evidence<'_> {
             "disk_read_only" => self.unchanged("locked"),
             "discard" => self.freed("data"),
             "reload" => self.content("second", "/kept"),
+            "heartbeat" => self.heartbeat(),
+            "time_sync" => self.time_sync(),
             _ => Ok(String::new()),
         };
         verdict(outside, detail.clone())
@@ -130,6 +138,49 @@ impl Evidence<'_> {
         Ok(format!("the image grew by {growth} only"))
     }
 
+    fn counter(&self, device: &str, name: &str) -> Result<u64, String> {
+        Ok(self.stats.as_ref().map_err(Clone::clone)?.counter(device, name))
+    }
+
+    /// The guest answered, the VMM told when it stopped, and when it was back.
+    fn heartbeat(&self) -> Result<String, String> {
+        let beats = self.counter("heartbeat", "beats")?;
+        let (lost, recovered) = (
+            self.counter("heartbeat", "lost")?,
+            self.counter("heartbeat", "recovered")?,
+        );
+        let told = format!(
+            "the VMM had {beats} answers, missed the guest {lost} times and had it back {recovered} times"
+        );
+        if beats < 3 || lost == 0 || recovered == 0 {
+            return Err(told);
+        }
+        Ok(told)
+    }
+
+    fn time_sync(&self) -> Result<String, String> {
+        match self.counter("time", "messages")? {
+            // One when the channel was opened, and one for each time that the clock was set wrong.
+            messages @ 3.. => Ok(format!("the VMM told the time {messages} times")),
+            messages => Err(format!("the VMM told the time {messages} times only")),
+        }
+    }
+
+    /// The VMM asked, the guest agreed, and its init was told.
+    fn shutdown(&self) -> Result<String, String> {
+        let (asked, accepted) = (
+            self.counter("shutdown", "asked")?,
+            self.counter("shutdown", "accepted")?,
+        );
+        match (asked, accepted, self.results().shutdown) {
+            (1, 1, true) => Ok("the VMM asked, the guest agreed and ended by its init".into()),
+            (1, 1, false) => Err("the guest agreed, and its init was not told".into()),
+            _ => Err(format!(
+                "the VMM asked {asked} times, the guest agreed {accepted} times"
+            )),
+        }
+    }
+
     fn vmm_errors(&self) -> Result<String, String> {
         self.stats.as_ref().map_err(Clone::clone)?.nothing_malformed()
     }
@@ -161,12 +212,11 @@ fn verdict(outside: Result<String, String>, inside: String) -> (bool, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     fn stats(first: &str) -> Stats {
         Stats {
             first_version_asked: Some(first.into()),
-            faults: BTreeMap::new(),
+            ..Stats::default()
         }
     }
 
@@ -250,6 +300,65 @@ mod tests {
                 cpus: 1,
             };
             assert!(!check(&evidence, POWER_OFF).unwrap().ok);
+        }
+    }
+
+    /// The statistics of a machine whose services counted this.
+    fn counted(device: &str, counters: &str) -> Stats {
+        let json = format!(r#"{{"faults":{{}},"channels":[{{"device":"{device}","index":0,{counters}}}]}}"#);
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn services_are_judged_by_what_the_vmm_counted_too() {
+        let mut outcome = outcome();
+        outcome.results.checks = ["heartbeat", "time_sync"]
+            .map(|name| (name.into(), true, String::new()))
+            .into();
+        for (name, device, counters, shutdown, ok) in [
+            (
+                "heartbeat",
+                "heartbeat",
+                r#""beats":9,"lost":1,"recovered":1"#,
+                true,
+                true,
+            ),
+            (
+                "heartbeat",
+                "heartbeat",
+                r#""beats":9,"lost":0,"recovered":0"#,
+                true,
+                false,
+            ),
+            (
+                "heartbeat",
+                "heartbeat",
+                r#""beats":9,"lost":1,"recovered":0"#,
+                true,
+                false,
+            ),
+            (
+                "heartbeat",
+                "scsi",
+                r#""beats":9,"lost":1,"recovered":1"#,
+                true,
+                false,
+            ),
+            ("time_sync", "time", r#""messages":3"#, true, true),
+            ("time_sync", "time", r#""messages":2"#, true, false),
+            (SHUTDOWN, "shutdown", r#""asked":1,"accepted":1"#, true, true),
+            (SHUTDOWN, "shutdown", r#""asked":1,"accepted":1"#, false, false),
+            (SHUTDOWN, "shutdown", r#""asked":1,"accepted":0"#, true, false),
+            (SHUTDOWN, "shutdown", r#""asked":0,"accepted":0"#, true, false),
+        ] {
+            outcome.results.shutdown = shutdown;
+            let evidence = Evidence {
+                outcome: &outcome,
+                disks: &[],
+                stats: Ok(counted(device, counters)),
+                cpus: 2,
+            };
+            assert_eq!(check(&evidence, name).unwrap().ok, ok, "{name} {counters}");
         }
     }
 

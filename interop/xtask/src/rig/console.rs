@@ -37,6 +37,8 @@ pub(crate) enum Line {
     /// All results follow once more.
     Results,
     End,
+    /// The guest ends because its host asked it to.
+    Shutdown,
 }
 
 impl Line {
@@ -80,6 +82,7 @@ impl Line {
             "fatal" => Self::Fatal(rest.into()),
             "results" => Self::Results,
             "end" => Self::End,
+            "shutdown" => Self::Shutdown,
             _ => return None,
         })
     }
@@ -98,6 +101,8 @@ pub(crate) struct Results {
     pub(crate) fatal: Option<String>,
     /// Whether the guest got to the end of its script.
     pub(crate) complete: bool,
+    /// Whether it ended because its host asked it to.
+    pub(crate) shutdown: bool,
 }
 
 impl Results {
@@ -114,6 +119,7 @@ impl Results {
             Line::Exit(status) => self.exit = Some(status),
             Line::Fatal(why) => self.fatal = Some(why),
             Line::End => self.complete = true,
+            Line::Shutdown => self.shutdown = true,
             Line::RigReady | Line::Ready | Line::Results => {}
         }
     }
@@ -174,6 +180,7 @@ mod tests {
             })
         );
         assert_eq!(Line::parse("@end"), Some(Line::End));
+        assert_eq!(Line::parse("@shutdown\r"), Some(Line::Shutdown));
         assert_eq!(
             Line::parse("@hash root /big ab12"),
             Some(Line::Hash {

@@ -32,7 +32,7 @@ pub(crate) use self::nested::{Payload, port, prepare};
 pub(crate) use self::outputs::Outputs;
 pub(crate) use self::prerequisites::{can_install, ensure, install};
 pub(crate) use self::stats::Stats;
-pub(crate) use self::vmm::{Invocation, build};
+pub(crate) use self::vmm::{Invocation, OUTB, build};
 
 /// Whether the VMM must have an emulated machine around it, and why.
 pub(crate) fn runs_nested(via: Via) -> Result<bool> {

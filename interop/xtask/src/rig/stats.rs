@@ -12,6 +12,17 @@ pub(crate) struct Stats {
     pub(crate) first_version_asked: Option<String>,
     /// What the guest did wrong: kind and count, of those that happened.
     pub(crate) faults: BTreeMap<String, u64>,
+    /// Every channel that was open.
+    #[serde(default)]
+    pub(crate) channels: Vec<Channel>,
+}
+
+/// What was counted on a channel.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub(crate) struct Channel {
+    device: String,
+    #[serde(flatten)]
+    counters: BTreeMap<String, u64>,
 }
 
 impl Stats {
@@ -19,6 +30,12 @@ impl Stats {
         let text =
             std::fs::read_to_string(file).map_err(|error| format!("the VMM left no statistics: {error}"))?;
         serde_json::from_str(&text).map_err(|error| format!("the VMM's statistics cannot be read: {error}"))
+    }
+
+    /// What a device counted, on all of its channels.
+    pub(crate) fn counter(&self, device: &str, name: &str) -> u64 {
+        let of_device = self.channels.iter().filter(|channel| channel.device == device);
+        of_device.filter_map(|channel| channel.counters.get(name)).sum()
     }
 
     /// Whether the guest did nothing wrong, and what it did else.
@@ -47,13 +64,19 @@ mod tests {
         assert!(Stats::read(&file).is_err());
         std::fs::write(
             &file,
-            r#"{"first_version_asked":"5.3","faults":{"cdb":1},"more":[1]}"#,
+            r#"{"first_version_asked":"5.3","faults":{"cdb":1},"more":[1],"channels":[
+                {"device":"time","index":0,"messages":3},{"device":"scsi","index":1,"messages":9},
+                {"device":"time","index":0,"messages":4}]}"#,
         )
         .unwrap();
         let stats = Stats::read(&file).unwrap();
         assert_eq!(
             (stats.first_version_asked.as_deref(), stats.faults["cdb"]),
             (Some("5.3"), 1)
+        );
+        assert_eq!(
+            (stats.counter("time", "messages"), stats.counter("time", "x")),
+            (7, 0)
         );
         std::fs::write(&file, "").unwrap();
         assert!(Stats::read(&file).is_err());

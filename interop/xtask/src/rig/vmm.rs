@@ -15,6 +15,9 @@ use super::nested::{self, Payload};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 const PROFILE: &str = "rig";
 
+/// The program beside the VMM by which a guest's scripts write to ports.
+pub(crate) const OUTB: &str = "outb";
+
 /// What a VMM is told. Paths are those of the machine that it runs in.
 pub(crate) struct Invocation {
     pub(crate) kernel: PathBuf,
@@ -26,8 +29,8 @@ pub(crate) struct Invocation {
     pub(crate) stats: PathBuf,
     pub(crate) trace: Option<PathBuf>,
     pub(crate) pcap: Option<PathBuf>,
-    /// Whether the guest has the ports by which it ends the VMM and has devices taken away.
-    pub(crate) test_ports: bool,
+    /// Further options.
+    pub(crate) options: &'static [&'static str],
 }
 
 impl Invocation {
@@ -56,9 +59,7 @@ impl Invocation {
                 option(name, file.as_os_str());
             }
         }
-        if self.test_ports {
-            arguments.push("--test-ports".into());
-        }
+        arguments.extend(self.options.iter().map(OsString::from));
         arguments
     }
 
@@ -102,7 +103,7 @@ impl Invocation {
     }
 }
 
-/// Builds the VMM without shared libraries, so that it runs where there is nothing but a kernel.
+/// Builds the VMM and what is beside it without shared libraries, so that they run where there is nothing but a kernel.
 pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
     progress::step("Building", "the VMM", || {
         command::run(
@@ -148,7 +149,7 @@ mod tests {
             stats: "stats.json".into(),
             trace: None,
             pcap: Some("nic.pcap".into()),
-            test_ports: false,
+            options: &[],
         }
     }
 
