@@ -32,7 +32,7 @@ enum Runs {
     },
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 11] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -80,6 +80,20 @@ const STEPS: [Step; 9] = [
         run: Runs::Cargo {
             arguments: "doc --workspace --no-deps --all-features",
             environment: &[("RUSTDOCFLAGS", "-D warnings")],
+        },
+    },
+    Step {
+        name: "guest, ours",
+        run: Runs::Cargo {
+            arguments: "xtask guest",
+            environment: &[],
+        },
+    },
+    Step {
+        name: "guest, qemu",
+        run: Runs::Cargo {
+            arguments: "xtask guest --host qemu",
+            environment: &[],
         },
     },
     Step {

@@ -2,6 +2,7 @@
 
 mod host;
 mod image;
+mod size;
 mod verify;
 
 use std::fs::{self, File};
@@ -86,8 +87,9 @@ struct Run<'a> {
 impl Run<'_> {
     fn in_folder(&self, folder: &Path) -> Result<ExitCode> {
         let stats = folder.join("stats.json");
+        let elf = fs::read(&self.kernel).context("cannot read the kernel")?;
         let machine = match &self.vmm {
-            Some(vmm) => self.ours(folder, vmm, stats.clone()),
+            Some(vmm) => self.ours(folder, vmm, &elf, stats.clone()),
             None => self.qemu(folder),
         }?;
         let host = match self.options.host {
@@ -112,7 +114,11 @@ impl Run<'_> {
             via: if self.rig.is_some() { "nested" } else { "kvm" }.into(),
             vmbus_version: outcome.results.version.clone().unwrap_or_default(),
             checks: evidence.checks(),
-            figures: outcome.figures(),
+            figures: outcome
+                .figures()
+                .into_iter()
+                .chain(size::figures(&elf)?)
+                .collect(),
         };
         println!("\n{report}");
         if let Some(path) = &self.outputs.report {
@@ -125,10 +131,9 @@ impl Run<'_> {
         })
     }
 
-    fn ours(&self, folder: &Path, vmm: &Path, stats: PathBuf) -> Result<Machine> {
+    fn ours(&self, folder: &Path, vmm: &Path, elf: &[u8], stats: PathBuf) -> Result<Machine> {
         let kernel = folder.join("bzImage");
-        let elf = fs::read(&self.kernel).context("cannot read the kernel")?;
-        fs::write(&kernel, image::bzimage(&elf)?).context("cannot write the kernel's image")?;
+        fs::write(&kernel, image::bzimage(elf)?).context("cannot write the kernel's image")?;
         let disks = [("disk", 64, ""), ("spare", 32, "controller=1")];
         let disks = disks
             .into_iter()
