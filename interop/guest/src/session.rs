@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use vmbus_proto::guest::{
-    BusError, ChannelId, ChannelOffer, ConnectError, Connected, DisconnectReason, Event, Hal as _, OpenError,
-    OpenParams, OpenedChannel,
+    BusCallError, BusError, ChannelId, ChannelOffer, ConnectError, Connected, DisconnectReason, Event,
+    Hal as _, OpenError, OpenParams, OpenedChannel,
 };
 use vmbus_proto::hvcall::{HvStatus, VpIndex};
 use vmbus_proto::ringbuf::Signal;
@@ -12,7 +12,7 @@ use vmbus_proto::ringbuf::mem::ContiguousRing;
 use vmbus_proto::wire::{GpadlId, Guid};
 
 use crate::memory::{Block, Memory};
-use crate::platform::VmBus;
+use crate::platform::{PlatformError, VmBus};
 use crate::report::Text;
 use crate::{cpu, println, text};
 
@@ -345,7 +345,11 @@ impl<'m> Session<'m> {
     /// # Errors
     /// The channel is not open, or the hypervisor refuses.
     pub fn signal(&self, channel: ChannelId, signal: Signal) -> Result<(), Text> {
-        Ok(self.vmbus.bus.signal(channel, signal)?)
+        match self.vmbus.bus.signal(channel, signal) {
+            // The host has just taken the channel back, and its connection away; the rescind is on its way.
+            Err(BusCallError::Signal(PlatformError::Signal(HvStatus::INVALID_CONNECTION_ID))) => Ok(()),
+            result => Ok(result?),
+        }
     }
 
     /// How often the host has signalled a channel.

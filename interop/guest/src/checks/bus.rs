@@ -38,7 +38,8 @@ pub(super) fn offers(lab: &mut Lab<'_>) -> Verdict {
     if breaches > 0 {
         return Err(text!("{breaches} messages broke the protocol"));
     }
-    Ok(text!("{} offers", lab.session.offers().len()))
+    lab.offers = lab.session.offers().len();
+    Ok(text!("{} offers", lab.offers))
 }
 
 /// The guest takes leave, and everything that it lent comes back.
@@ -65,6 +66,9 @@ pub(super) fn reconnect(lab: &mut Lab<'_>) -> Verdict {
     let connected = lab.session.connect()?;
     lab.connected = Some(connected);
     let offers = lab.session.offers().len();
+    if offers != lab.offers {
+        return Err(text!("{offers} offers, and {} the first time", lab.offers));
+    }
     let disk = disks::again(lab)?;
     let network = network::again(lab)?;
     let troubles = lab.session.troubles();

@@ -43,6 +43,8 @@ struct Lab<'m> {
     boot: Boot,
     session: Session<'m>,
     connected: Option<Connected>,
+    /// How many offers the first connection had.
+    offers: usize,
     disk: Option<disks::Drive<'m>>,
     card: Option<Card<'m>>,
     sockets: Sockets<'m>,
@@ -73,6 +75,7 @@ fn run_all(boot: &Boot) -> Result<bool, Text> {
         sockets: Sockets::new(&mut storage, &session)?,
         session,
         connected: None,
+        offers: 0,
         disk: None,
         card: None,
     };
