@@ -168,6 +168,8 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
         memory: &B::Memory,
         budget: usize,
     ) -> Result<Served, Fault> {
+        // Told with a budget of 0 too, for which nothing below finds it out.
+        self.channel.check()?;
         let mut served = Served {
             signal: Signal::NotNeeded,
             again: true,

@@ -239,6 +239,8 @@ fn closing_ends_requests_without_an_answer() {
     let tickets = take(&mut rig, 3);
     rig.queue.close();
     assert_eq!(rig.run(), Err(Fault::Closed));
+    let none = rig.queue.service(&rig.luns, &rig.ram, 0);
+    assert_eq!(none, Err(Fault::Closed), "told without a budget to find it out");
     assert_eq!(rig.queue.outstanding(), 3, "they still use guest memory");
     for ticket in tickets {
         assert_eq!(
