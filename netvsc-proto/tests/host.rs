@@ -1131,6 +1131,25 @@ fn sections_follow_the_mtu() {
 }
 
 #[test]
+fn what_is_told_is_completed_when_that_is_asked_for() {
+    let mut rig = Rig::<4096>::new(config());
+    assert_eq!(rig.init(Version::V6_1), Status::SUCCESS);
+    let ndis = nvsp::SendNdisVersion {
+        major: 6.into(),
+        minor: 30.into(),
+    };
+    assert!(rig.ask(&GuestMessage::SendNdisVersion(ndis)).is_empty());
+    let config = nvsp::SendNdisConfig {
+        mtu: 1514.into(),
+        ..Default::default()
+    };
+    assert!(rig.ask(&GuestMessage::SendNdisConfig(config)).is_empty());
+    // Linux does not ask.
+    rig.tell(&GuestMessage::SendNdisConfig(config));
+    assert!(rig.guest[0].completed.is_empty());
+}
+
+#[test]
 fn requests_that_have_no_use_here_are_answered() {
     let mut rig = Rig::<4096>::up(config());
     let vf = nvsp::SwitchDataPath {

@@ -300,8 +300,12 @@ impl Nic {
         match message {
             GuestMessage::SendNdisVersion(ndis) => {
                 self.control.ndis_version = (ndis.major.get(), ndis.minor.get());
+                self.acknowledge(request);
             }
-            GuestMessage::SendNdisConfig(config) => self.ndis_config(config),
+            GuestMessage::SendNdisConfig(config) => {
+                self.ndis_config(config);
+                self.acknowledge(request);
+            }
             GuestMessage::SendReceiveBuffer(buffer) => self.lend_receive_buffer(queue, request, buffer),
             GuestMessage::SendSendBuffer(buffer) => self.lend_send_buffer(queue, request, buffer),
             GuestMessage::RevokeReceiveBuffer(buffer) => self.revoke_receive_buffer(queue, request, buffer),
