@@ -125,7 +125,12 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
             Ok(None) => (self.ring.incoming.unmask_interrupts(), None),
             Err(fault) => return self.poison(fault),
         };
-        signal = signal | self.send_control()?;
+        match self.send_control() {
+            Ok(sent) => signal = signal | sent,
+            // What happened is told first, as nobody would tell it again, and the fault by the next call.
+            Err(_) if event.is_some() => {}
+            Err(fault) => return Err(fault),
+        }
         Ok(Polled { signal, again, event })
     }
 

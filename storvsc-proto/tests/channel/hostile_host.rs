@@ -8,7 +8,7 @@ use storvsc_proto::wire::{
     Operation, PacketForm, ProtocolVersion, ScsiRequest, SrbStatus, SrbStatusByte, WireError,
 };
 use vmbus_proto::ringbuf::gpa::GpaRange;
-use vmbus_proto::ringbuf::{Descriptor, Outgoing, PacketType, RingPair};
+use vmbus_proto::ringbuf::{ControlWord, Descriptor, Outgoing, PacketType, RingFault, RingMem, RingPair};
 use zerocopy::little_endian::U32;
 
 use crate::support::{Ring, buffer_pages, channel};
@@ -19,6 +19,8 @@ const CONTROL_ID: u64 = u64::MAX;
 struct Rig {
     guest: Queue<&'static Ring, 2>,
     host: RingPair<&'static Ring>,
+    /// The guest's write index when it was last looked at.
+    seen: u32,
 }
 
 impl Rig {
@@ -27,6 +29,7 @@ impl Rig {
         Self {
             guest: Queue::primary(guest),
             host,
+            seen: 0,
         }
     }
 
@@ -39,6 +42,7 @@ impl Rig {
         Self {
             guest: Queue::sub_channel(guest, ProtocolVersion::WIN10, properties),
             host,
+            seen: 0,
         }
     }
 
@@ -79,6 +83,18 @@ impl Rig {
         assert_eq!(self.received(), None, "one at a time");
         self.complete(CONTROL_ID, status, body);
         self.guest.poll().map(|polled| polled.event)
+    }
+
+    /// Answers a reset without making room. Whether it was sent at all.
+    fn answered_reset(&mut self) -> bool {
+        let write = self.host.incoming.mem().load(ControlWord::WriteIndex);
+        if write == self.seen {
+            return false;
+        }
+        self.seen = write;
+        self.complete(CONTROL_ID, NtStatus::SUCCESS, &CompletionBody::Empty);
+        while self.guest.poll().unwrap().again {}
+        true
     }
 
     fn submit(&mut self) -> u64 {
@@ -461,4 +477,30 @@ fn cdbs_of_every_length_are_sent_as_they_are() {
         rig.complete(id, NtStatus::SUCCESS, &done(0));
         assert!(matches!(rig.poll(), Ok(Some(Event::Completed { .. }))));
     }
+}
+
+#[test]
+fn a_command_that_ends_with_the_channel_is_told_before_the_fault() {
+    let mut rig = Rig::ready();
+    let id = rig.submit();
+    // Until the ring is full and a request of the driver's waits for room.
+    let mut sent = true;
+    while sent {
+        let _ = rig.guest.reset_bus(0).unwrap();
+        sent = rig.answered_reset();
+    }
+    let srb = ScsiRequest {
+        srb_status: SrbStatusByte::new(SrbStatus::SUCCESS),
+        ..Default::default()
+    };
+    rig.complete(id, NtStatus::SUCCESS, &CompletionBody::Srb(srb));
+    rig.host.incoming.mem().store(ControlWord::ReadIndex, 4);
+    let event = rig.guest.poll().unwrap().event;
+    assert!(matches!(event, Some(Event::Completed { id: told, .. }) if told.number() == id));
+    let fault = RingFault::ReadIndex {
+        index: 4,
+        data_len: 8192,
+    };
+    assert_eq!(rig.guest.poll(), Err(Fault::Ring(fault)));
+    assert_eq!(rig.guest.abort(), None, "nothing is under way");
 }
