@@ -51,6 +51,16 @@ pub(crate) enum Task {
     /// by rustup where there is a network, and by apt as root; else the task says what to install.
     NoStd,
 
+    /// Run the fuzz targets, each for a while
+    ///
+    /// The targets and their corpora are in fuzz/. What is new of a run's corpus is kept in target/fuzz/corpus, beside the logs;
+    /// an input that fails is in fuzz/artifacts.
+    ///
+    /// Needs cargo-fuzz, a C++ compiler and a Rust toolchain with the address sanitizer, which rustup's toolchains have.
+    /// What is missing is installed where there is a network; else the task says what to install.
+    #[command(after_help = FUZZ_EXAMPLES)]
+    Fuzz(FuzzOptions),
+
     /// Run everything that is tested: format, lints, unit tests, documentation, and guests on the VMM
     ///
     /// With CI=true in the environment a missing prerequisite that cannot be installed is a failure; without
@@ -77,6 +87,25 @@ Examples:
 
 Exit status: 0 when every check holds, 1 when one does not, 2 when the task cannot start: a missing prerequisite
 or an argument that is no good.";
+
+const FUZZ_EXAMPLES: &str = "\
+Examples:
+  cargo xtask fuzz                                   every target, 20 s each
+  cargo xtask fuzz --target ring_pair --seconds 900  one of them, for a quarter of an hour
+
+Exit status: 0 when nothing is found, 1 when something is, 2 when the task cannot start: a missing prerequisite or
+an argument that is no good.";
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct FuzzOptions {
+    /// Only this target
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) target: Option<String>,
+
+    /// Fuzz each target for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub(crate) seconds: u64,
+}
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct GuestOptions {

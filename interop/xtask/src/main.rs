@@ -3,6 +3,7 @@
 mod bare;
 mod cli;
 mod command;
+mod fuzz;
 mod guest;
 mod layouts;
 mod linux;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let result = match cli::Task::parse() {
         cli::Task::Linux(options) => linux::run(&options),
         cli::Task::Guest(options) => guest::run(&options),
+        cli::Task::Fuzz(options) => fuzz::run(&options),
         cli::Task::NoStd => no_std::run(),
         cli::Task::Layouts(options) => layouts::run(&options),
         cli::Task::Test(options) => suite::run(&options),

@@ -32,7 +32,7 @@ enum Runs {
     },
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -80,6 +80,13 @@ const STEPS: [Step; 11] = [
         run: Runs::Cargo {
             arguments: "doc --workspace --no-deps --all-features",
             environment: &[("RUSTDOCFLAGS", "-D warnings")],
+        },
+    },
+    Step {
+        name: "fuzz",
+        run: Runs::Cargo {
+            arguments: "xtask fuzz",
+            environment: &[],
         },
     },
     Step {

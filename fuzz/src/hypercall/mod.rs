@@ -1,0 +1,3 @@
+//! Hypercalls and the SynIC.
+
+pub mod host;

@@ -1,0 +1,5 @@
+//! Disks.
+
+pub mod disk;
+pub mod guest;
+pub mod host;

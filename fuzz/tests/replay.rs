@@ -1,0 +1,40 @@
+//! The committed corpus, without a fuzzer: it keeps being read, and nothing in it fails any more.
+
+use std::path::Path;
+
+use arbitrary::{Arbitrary, Unstructured};
+
+fn replay<T: for<'a> Arbitrary<'a>>(target: &str, run: impl Fn(T)) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let mut inputs = 0;
+    for entry in folder.read_dir().expect("the target has a corpus") {
+        let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");
+        if let Ok(input) = T::arbitrary_take_rest(Unstructured::new(&bytes)) {
+            run(input);
+            inputs += 1;
+        }
+    }
+    assert!(inputs > 10, "{inputs} inputs of {target}");
+}
+
+macro_rules! replays {
+    ($($target:ident = $input:path;)*) => {
+        $(
+            #[test]
+            fn $target() {
+                replay(stringify!($target), |input: $input| input.run());
+            }
+        )*
+    };
+}
+
+replays! {
+    decode_all = vmbus_fuzz::decode::Input;
+    hypercall_host = vmbus_fuzz::hypercall::host::Input;
+    netvsc_host = vmbus_fuzz::netvsc::host::Input;
+    ring_hostile = vmbus_fuzz::ring::hostile::Input;
+    ring_pair = vmbus_fuzz::ring::pair::Input;
+    storvsc_guest = vmbus_fuzz::storvsc::guest::Input;
+    storvsc_host = vmbus_fuzz::storvsc::host::Input;
+    vmbus_host = vmbus_fuzz::vmbus::host::Input;
+}
