@@ -36,5 +36,7 @@ replays! {
     ring_pair = vmbus_fuzz::ring::pair::Input;
     storvsc_guest = vmbus_fuzz::storvsc::guest::Input;
     storvsc_host = vmbus_fuzz::storvsc::host::Input;
+    storvsc_pair = vmbus_fuzz::storvsc::pair::Input;
+    vmbus_guest = vmbus_fuzz::vmbus::guest::Input;
     vmbus_host = vmbus_fuzz::vmbus::host::Input;
 }

@@ -3,3 +3,4 @@
 pub mod disk;
 pub mod guest;
 pub mod host;
+pub mod pair;

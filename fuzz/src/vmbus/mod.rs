@@ -1,3 +1,4 @@
 //! The control plane.
 
+pub mod guest;
 pub mod host;

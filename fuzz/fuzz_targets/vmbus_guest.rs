@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: vmbus_fuzz::vmbus::guest::Input| input.run());
