@@ -345,10 +345,8 @@ fn srb(
     form: PacketForm,
 ) -> ScsiRequest {
     let mut cdb_or_sense = [0; 20];
-    let mut cdb_length = 0_u8;
-    for (to, from) in cdb_or_sense.iter_mut().zip(cdb.as_bytes()) {
-        *to = *from;
-        cdb_length = cdb_length.saturating_add(1);
+    if let Some((to, _)) = cdb_or_sense.split_first_chunk_mut() {
+        *to = *cdb.padded();
     }
     let flags =
         flags | SrbFlags::QUEUE_ACTION_ENABLE | SrbFlags::DISABLE_SYNCH_TRANSFER | SrbFlags::NO_QUEUE_FREEZE;
@@ -357,7 +355,7 @@ fn srb(
         path: at.path,
         target: at.target,
         lun: at.lun,
-        cdb_length,
+        cdb_length: cdb.length(),
         sense_length: u8::try_from(form.sense_len()).unwrap_or(u8::MAX),
         direction,
         transfer_length: U32::new(len),

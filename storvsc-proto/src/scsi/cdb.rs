@@ -42,13 +42,22 @@ impl Cdb {
     }
 
     pub(super) fn of<T: IntoBytes + Immutable>(form: &T) -> Self {
+        const { assert!(size_of::<T>() <= MAX_CDB_LEN, "a CDB has 16 bytes at most") };
         let mut bytes = [0; MAX_CDB_LEN];
-        let mut len = 0_u8;
-        for (to, from) in bytes.iter_mut().zip(form.as_bytes()) {
-            *to = *from;
-            len = len.saturating_add(1);
-        }
+        let _ = form.write_to_prefix(&mut bytes);
+        // Compared above.
+        let len = u8::try_from(size_of::<T>()).unwrap_or(u8::MAX);
         Self { bytes, len }
+    }
+
+    /// How many bytes there are.
+    pub(crate) const fn length(&self) -> u8 {
+        self.len
+    }
+
+    /// The bytes, and zeros up to 16.
+    pub(crate) const fn padded(&self) -> &[u8; MAX_CDB_LEN] {
+        &self.bytes
     }
 
     /// The bytes.

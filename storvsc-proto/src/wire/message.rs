@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 use zerocopy::little_endian::{U16, U32};
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::properties::{ChannelProperties, FcHbaData, NotificationBody, SubChannelsBody};
 use super::{
@@ -59,11 +59,16 @@ pub struct EncodedPacket {
 }
 
 impl EncodedPacket {
-    fn new<B: IntoBytes + Immutable + ?Sized>(form: PacketForm, header: PacketHeader, body: &B) -> Self {
+    fn new<B: IntoBytes + Immutable>(form: PacketForm, header: PacketHeader, body: &B) -> Self {
+        const { assert!(size_of::<B>() <= MAX_BODY_LEN, "an SRB is the longest body") };
         let mut bytes = [0; MAX_PACKET_LEN];
-        let sources = header.as_bytes().iter().chain(body.as_bytes());
-        for (to, from) in bytes.iter_mut().zip(sources).take(form.packet_len()) {
-            *to = *from;
+        // Both are of known length, and fit.
+        let _ = header.write_to_prefix(&mut bytes);
+        if let Some(rest) = bytes.get_mut(size_of::<PacketHeader>()..) {
+            let _ = body.write_to_prefix(rest);
+        }
+        if let Some(tail) = bytes.get_mut(form.packet_len()..) {
+            tail.fill(0);
         }
         Self { bytes, form }
     }
@@ -116,16 +121,27 @@ fn srb(operation: Operation, body: &[u8]) -> Result<ScsiRequest, WireError> {
     if body.len() < short {
         return Err(too_short(operation, body.len(), short));
     }
-    let len = if body.len() < MAX_BODY_LEN {
-        short
+    // Of what is longer than the short form, and not as long as the long one, the rest means nothing.
+    let body = if body.len() < MAX_BODY_LEN {
+        body.get(..short).unwrap_or(body)
     } else {
-        MAX_BODY_LEN
+        body
     };
-    let mut request = ScsiRequest::new_zeroed();
-    for (to, from) in request.as_mut_bytes().iter_mut().zip(body).take(len) {
+    let bytes: [u8; MAX_BODY_LEN] = padded(body);
+    Ok(zerocopy::transmute!(bytes))
+}
+
+/// The first `N` bytes; what is missing is zero.
+#[inline]
+fn padded<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    if let Some(first) = bytes.first_chunk() {
+        return *first;
+    }
+    let mut padded = [0; N];
+    for (to, from) in padded.iter_mut().zip(bytes) {
         *to = *from;
     }
-    Ok(request)
+    padded
 }
 
 /// What a guest sends.
@@ -308,10 +324,9 @@ impl Completion {
     #[must_use]
     pub fn new(status: NtStatus, body: &CompletionBody) -> Self {
         fn fill<B: IntoBytes + Immutable>(status: NtStatus, value: &B) -> Completion {
+            const { assert!(size_of::<B>() <= MAX_BODY_LEN, "an SRB is the longest body") };
             let mut body = [0; MAX_BODY_LEN];
-            for (to, from) in body.iter_mut().zip(value.as_bytes()) {
-                *to = *from;
-            }
+            let _ = value.write_to_prefix(&mut body);
             Completion {
                 status,
                 body,
@@ -433,17 +448,11 @@ impl HostMessage {
         let (header, rest) = split(bytes)?;
         let operation = Operation(header.operation.get());
         Ok(match operation {
-            Operation::COMPLETE_IO => {
-                let mut body = [0; MAX_BODY_LEN];
-                for (to, from) in body.iter_mut().zip(rest) {
-                    *to = *from;
-                }
-                Self::CompleteIo(Completion {
-                    status: NtStatus(header.status.get()),
-                    body,
-                    len: rest.len().min(MAX_BODY_LEN),
-                })
-            }
+            Operation::COMPLETE_IO => Self::CompleteIo(Completion {
+                status: NtStatus(header.status.get()),
+                body: padded(rest),
+                len: rest.len().min(MAX_BODY_LEN),
+            }),
             Operation::REMOVE_DEVICE => Self::RemoveDevice,
             Operation::ENUMERATE_BUS => Self::EnumerateBus,
             Operation::FC_HBA_DATA => Self::FcHbaData(body(operation, rest)?),
@@ -473,7 +482,7 @@ impl HostMessage {
         };
         let header = PacketHeader::new(self.operation(), PacketFlags::empty(), status);
         match self {
-            Self::CompleteIo(completion) => EncodedPacket::new(form, header, completion.bytes()),
+            Self::CompleteIo(completion) => EncodedPacket::new(form, header, &completion.body),
             Self::RemoveDevice | Self::EnumerateBus => EncodedPacket::new(form, header, &[0_u8; 0]),
             Self::FcHbaData(names) => EncodedPacket::new(form, header, names),
             Self::EventNotification(event) => EncodedPacket::new(form, header, event),
