@@ -3,7 +3,7 @@
 use thiserror::Error;
 use vmbus_proto::ringbuf::{RingMem, RingPair, Signal};
 
-use super::channel::{Channel, Counters, Flushed, Notice, Sender, judge_srb, read_fault};
+use super::channel::{Channel, Counters, Flushed, Notice, RELEASE_AFTER, Sender, judge_srb, read_fault};
 use super::disk::{Call, ParameterList, Work};
 use super::event::{Event, Fault, Refusal};
 use super::lun::Lun;
@@ -220,6 +220,7 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
         channel.check()?;
         let flushed = channel.flush()?;
         if channel.tickets.is_full() {
+            channel.release();
             // Requests under way come back by themselves; what waits for the ring does not.
             let blocked = flushed == Flushed::Blocked && channel.tickets.running() == 0;
             return channel.accepted(if blocked { Next::Blocked } else { Next::Busy });
@@ -230,6 +231,7 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
         let packet = match channel.ring.incoming.read(scratch) {
             Ok(Some(packet)) => packet,
             Ok(None) => {
+                channel.release();
                 // A packet that came just now brings no signal.
                 let look_again = channel.ring.incoming.unmask_interrupts();
                 return channel.accepted(match (look_again, flushed) {
@@ -241,9 +243,11 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
             Err(error) => return channel.poison(read_fault(error, most)),
         };
         channel.counters.packets = channel.counters.packets.wrapping_add(1);
-        // It is copied out: the guest can have the room back.
-        let signal = channel.ring.incoming.release();
-        channel.owe(signal);
+        // It is copied out: the guest can have the room back, of several packets at a time.
+        channel.unreleased = channel.unreleased.saturating_add(1);
+        if channel.unreleased >= RELEASE_AFTER {
+            channel.release();
+        }
         let sender = match Sender::of(&packet) {
             Ok(sender) => sender,
             Err(fault) => return channel.poison(fault),
