@@ -5,7 +5,7 @@ use vmbus_proto::hvcall::GuestMemory;
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::U32;
 
-use super::disk::{Call, Plan, Step, Work, answer, standard_inquiry};
+use super::disk::{Call, Parsed, Plan, Step, Work, answer, standard_inquiry};
 use super::lun::Lun;
 use super::outcome::{Outcome, failure};
 use super::{BlockBackend, BlockError, Identity};
@@ -33,16 +33,17 @@ pub(crate) fn plan<'a, 'l, B: BlockBackend>(
     at: LunAddress,
     call: Call<'a, B::Memory>,
 ) -> Planned<'a, 'l, B> {
+    let command = Command::parse(&call.cdb);
     // Guests ask LUN 0 of every target, whether there is one or not.
-    if let Ok(Command::ReportLuns { ordinary, allocation }) = Command::parse(&call.cdb) {
+    if let Ok(Command::ReportLuns { ordinary, allocation }) = command {
         return Planned::Done(
             report_luns(luns, at, ordinary, allocation, call).unwrap_or_else(|outcome| outcome),
         );
     }
     let Some(lun) = luns.iter().find(|lun| lun.address() == at && lun.is_attached()) else {
-        return Planned::Done(absent(at, call).unwrap_or_else(|outcome| outcome));
+        return Planned::Done(absent(at, command, call).unwrap_or_else(|outcome| outcome));
     };
-    match call.plan(lun) {
+    match call.plan(lun, command) {
         Plan::Done(outcome) => Planned::Done(outcome),
         Plan::Work { work, transferred } => Planned::Work {
             lun,
@@ -57,8 +58,8 @@ pub(crate) fn plan<'a, 'l, B: BlockBackend>(
 /// INQUIRY is answered with "no device here, and none possible", which is what a scanning guest looks for;
 /// every other command with an SRB status at which Linux takes its disk at this LUN away, if it has one.
 /// Hyper-V does the same (OpenVMM `storvsp`), also in naming itself at LUN 0 only.
-fn absent<M: GuestMemory + ?Sized>(at: LunAddress, call: Call<'_, M>) -> Step<Outcome> {
-    match Command::parse(&call.cdb) {
+fn absent<M: GuestMemory + ?Sized>(at: LunAddress, command: Parsed, call: Call<'_, M>) -> Step<Outcome> {
+    match command {
         Ok(Command::Inquiry {
             page: None,
             allocation,

@@ -18,7 +18,7 @@ use zerocopy::{Immutable, IntoBytes};
 use super::lun::Lun;
 use super::outcome::{Outcome, failure};
 use super::{BlockBackend, Geometry, Segments};
-use crate::scsi::{AdditionalSense, Cdb, Command, Sense, SenseKey};
+use crate::scsi::{AdditionalSense, Cdb, CdbError, Command, Sense, SenseKey};
 
 /// A command at a LUN, and what it may use.
 pub(crate) struct Call<'a, M: GuestMemory + ?Sized> {
@@ -43,17 +43,19 @@ pub(crate) enum Plan<'a> {
     Work { work: Work<'a>, transferred: u32 },
 }
 
+/// What a CDB says.
+pub(crate) type Parsed = Result<Command, CdbError>;
+
 /// What a command ends with when it cannot go on.
 pub(crate) type Step<T> = Result<T, Outcome>;
 
 impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
     /// Judges the command, and runs it as far as that goes without the disk.
-    pub(crate) fn plan<B: BlockBackend<Memory = M>>(self, lun: &Lun<B>) -> Plan<'a> {
-        self.dispatch(lun).unwrap_or_else(Plan::Done)
+    pub(crate) fn plan<B: BlockBackend<Memory = M>>(self, lun: &Lun<B>, command: Parsed) -> Plan<'a> {
+        self.dispatch(lun, command).unwrap_or_else(Plan::Done)
     }
 
-    fn dispatch<B: BlockBackend<Memory = M>>(self, lun: &Lun<B>) -> Step<Plan<'a>> {
-        let command = Command::parse(&self.cdb);
+    fn dispatch<B: BlockBackend<Memory = M>>(self, lun: &Lun<B>, command: Parsed) -> Step<Plan<'a>> {
         // These three run whatever happened (SAM-5).
         let exempt = matches!(
             command,
