@@ -29,6 +29,7 @@ impl<'a> GpaRange<'a> {
     ///
     /// An offset beyond the first page, no bytes, another number of PFNs than the bytes touch pages, or a PFN of 2^52
     /// or more; the `range` in the error is 0.
+    #[inline]
     pub fn new(byte_offset: u32, byte_count: u32, pfns: &'a [U64]) -> Result<Self, RangeFault> {
         let needed = pages(0, byte_offset, byte_count)?;
         if pfns.len() != needed as usize {
@@ -72,6 +73,7 @@ impl<'a> GpaRange<'a> {
 }
 
 /// Number of pages that `range`, the range with this number, touches.
+#[inline]
 fn pages(range: u32, byte_offset: u32, byte_count: u32) -> Result<u32, RangeFault> {
     if byte_offset >= PAGE_BYTES {
         return Err(RangeFault::ByteOffset { range, byte_offset });
@@ -88,6 +90,7 @@ fn pages(range: u32, byte_offset: u32, byte_count: u32) -> Result<u32, RangeFaul
         .saturating_add(1))
 }
 
+#[inline]
 fn judge_pfns(range: u32, pfns: &[U64]) -> Result<(), RangeFault> {
     let all = pfns.iter().fold(0, |all, pfn| all | pfn.get());
     if all >> (u64::BITS.wrapping_sub(PAGE_SHIFT)) == 0 {
@@ -140,6 +143,7 @@ impl<'a> GpaRanges<'a> {
     ///
     /// The first range that starts behind its first page, is empty, has too few PFNs, or one that is 2^52 or more; or
     /// a count that cannot be. Takes time by the bytes that there are, not by what the count says.
+    #[inline]
     pub fn parse(count: u32, bytes: &'a [u8]) -> Result<Self, RangeFault> {
         // A range has a header and at least one PFN.
         const MIN_RANGE: usize = size_of::<GpaRangeHeader>() + PFN;
@@ -225,6 +229,7 @@ pub struct Segments<'a> {
 
 impl<'a> Segments<'a> {
     /// No memory.
+    #[inline]
     pub const fn empty() -> Self {
         Self {
             ranges: GpaRanges {
@@ -247,6 +252,7 @@ impl<'a> Segments<'a> {
 
     /// Only the first `len` bytes, or all if there are fewer.
     #[must_use]
+    #[inline]
     pub fn limit(mut self, len: u64) -> Self {
         self.remaining = self.remaining.min(len);
         self
@@ -273,6 +279,7 @@ impl<'a> Segments<'a> {
         (self.clone().limit(len), self.clone().skip_bytes(len))
     }
 
+    #[inline]
     fn enter_range(&mut self) -> bool {
         match self.ranges.next() {
             Some(range) => {
@@ -312,6 +319,7 @@ impl<'a> Segments<'a> {
 impl Iterator for Segments<'_> {
     type Item = (u64, usize);
 
+    #[inline]
     fn next(&mut self) -> Option<(u64, usize)> {
         let (gpa, first) = self.piece()?;
         let mut len = 0usize;

@@ -20,6 +20,7 @@ pub struct Outcome {
 impl Outcome {
     /// Whether all went well.
     #[must_use]
+    #[inline]
     pub fn is_good(&self) -> bool {
         self.srb_status == SrbStatus::SUCCESS && self.scsi_status == ScsiStatus::GOOD
     }
@@ -27,6 +28,7 @@ impl Outcome {
     /// Reads the SRB that came back.
     ///
     /// A sense length beyond what the SRB holds is taken as all that it holds: Linux finds that Hyper-V sends such ones.
+    #[inline]
     pub(super) fn of(answer: &ScsiRequest, form: PacketForm) -> Self {
         let srb_status = answer.srb_status.status();
         let sense = if answer.srb_status.autosense_valid() {

@@ -191,6 +191,7 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
+    #[inline]
     pub(crate) fn of(packet: &Packet<'_>) -> Result<Self, Fault> {
         match packet.kind() {
             PacketType::IN_BAND | PacketType::GPA_DIRECT => {}
@@ -205,10 +206,12 @@ impl Sender {
         })
     }
 
+    #[inline]
     pub(crate) fn reply(&self, status: NtStatus, body: &CompletionBody) -> Option<Reply> {
         Reply::new(self.answer_to, self.form, status, body)
     }
 
+    #[inline]
     pub(crate) const fn running(&self, request: ScsiRequest) -> Running {
         Running {
             request,
@@ -235,6 +238,7 @@ impl Sender {
 /// Memory may be listed beyond the transfer: OpenVMM takes that too, and it is not touched. A CDB's direction
 /// is what counts, so the SRB's is not looked at; nor is how much sense data the guest takes, as answers have
 /// room for all of it anyway.
+#[inline]
 pub(crate) fn judge_srb<'a>(
     packet: &Packet<'a>,
     request: &ScsiRequest,

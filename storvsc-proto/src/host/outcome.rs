@@ -20,6 +20,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Done, with so many bytes transferred.
+    #[inline]
     pub const fn good(transferred: u32) -> Self {
         Self {
             srb_status: SrbStatus::SUCCESS,
@@ -106,6 +107,7 @@ impl Outcome {
     /// Linux goes by both statuses, the sense data and the transfer length; the rest of the request comes
     /// back as it was, but for the CDB, whose place the sense data takes.
     #[must_use]
+    #[inline]
     pub(crate) fn to_srb(self, request: &ScsiRequest, form: PacketForm) -> ScsiRequest {
         let mut status = SrbStatusByte::new(self.srb_status);
         let mut payload = [0; 20];

@@ -16,6 +16,7 @@ pub struct Segments<'a> {
 }
 
 impl<'a> From<gpa::Segments<'a>> for Segments<'a> {
+    #[inline]
     fn from(once: gpa::Segments<'a>) -> Self {
         Self {
             rest: once.clone(),
@@ -28,6 +29,7 @@ impl<'a> From<gpa::Segments<'a>> for Segments<'a> {
 impl<'a> Segments<'a> {
     /// No memory.
     #[must_use]
+    #[inline]
     pub const fn empty() -> Self {
         Self {
             once: gpa::Segments::empty(),
@@ -44,6 +46,7 @@ impl<'a> Segments<'a> {
 
     /// Only the first `len` bytes, or all if there are fewer.
     #[must_use]
+    #[inline]
     pub fn limit(self, len: u64) -> Self {
         gpa::Segments::limit(self.rest, len.min(self.remaining)).into()
     }
@@ -63,6 +66,7 @@ impl<'a> Segments<'a> {
     ///
     /// # Errors
     /// When there is no memory at an address.
+    #[inline]
     pub fn write<M: GuestMemory + ?Sized>(self, memory: &M, bytes: &[u8]) -> Result<usize, MemoryError> {
         let mut left = bytes;
         for (gpa, len) in self {
@@ -80,6 +84,7 @@ impl<'a> Segments<'a> {
     ///
     /// # Errors
     /// When there is no memory at an address.
+    #[inline]
     pub fn read<M: GuestMemory + ?Sized>(self, memory: &M, bytes: &mut [u8]) -> Result<usize, MemoryError> {
         let mut done = 0_usize;
         for (gpa, len) in self {
@@ -98,6 +103,7 @@ impl<'a> Segments<'a> {
 impl Iterator for Segments<'_> {
     type Item = (u64, usize);
 
+    #[inline]
     fn next(&mut self) -> Option<(u64, usize)> {
         if self.remaining == 0 {
             return None;

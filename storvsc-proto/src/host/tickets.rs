@@ -30,6 +30,7 @@ pub(crate) struct Running {
 
 impl Running {
     /// The answer.
+    #[inline]
     pub(crate) fn reply(&self, outcome: Outcome) -> Option<Reply> {
         let srb = outcome.to_srb(&self.request, self.form);
         Reply::new(
@@ -40,6 +41,7 @@ impl Running {
         )
     }
 
+    #[inline]
     fn outcome(&self, result: Result<(), BlockError>) -> Outcome {
         match result {
             Ok(()) => Outcome::good(self.transferred),
@@ -57,6 +59,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     /// An answer, if there is someone to be answered.
+    #[inline]
     pub(crate) fn new(
         answer_to: Option<u64>,
         form: PacketForm,
@@ -95,6 +98,7 @@ pub(crate) struct Tickets<const DEPTH: usize> {
 }
 
 impl<const DEPTH: usize> Tickets<DEPTH> {
+    #[inline]
     pub(crate) const fn new() -> Self {
         Self {
             slots: [Slot {
@@ -122,6 +126,7 @@ impl<const DEPTH: usize> Tickets<DEPTH> {
     }
 
     /// Takes a place for a request. `None` when there is none, which the caller has ruled out.
+    #[inline]
     pub(crate) fn start(&mut self, running: Running) -> Option<Ticket> {
         let (index, slot) = self.free()?;
         slot.generation = slot.generation.wrapping_add(1);
@@ -135,6 +140,7 @@ impl<const DEPTH: usize> Tickets<DEPTH> {
     }
 
     /// Takes a place for an answer that nothing has to be waited for.
+    #[inline]
     pub(crate) fn answer(&mut self, reply: Reply) {
         if let Some((_, slot)) = self.free() {
             slot.state = State::Answered(reply);
@@ -143,6 +149,7 @@ impl<const DEPTH: usize> Tickets<DEPTH> {
     }
 
     /// Ends a request. Its place holds the answer until that is sent. `false` when there is no such request.
+    #[inline]
     pub(crate) fn complete(&mut self, ticket: &Ticket, result: Result<(), BlockError>) -> bool {
         let Some(slot) = self.slots.get_mut(ticket.slot) else {
             return false;
@@ -165,6 +172,7 @@ impl<const DEPTH: usize> Tickets<DEPTH> {
     }
 
     /// Hands answers to `send` until it refuses one, and frees the places of those that it took.
+    #[inline]
     pub(crate) fn flush<E>(&mut self, mut send: impl FnMut(&Reply) -> Result<(), E>) -> Result<(), E> {
         if self.answered == 0 {
             return Ok(());

@@ -28,6 +28,7 @@ impl Cdb {
     ///
     /// # Errors
     /// When there are none, or more than 16.
+    #[inline]
     pub fn new(bytes: &[u8]) -> Result<Self, CdbLengthError> {
         let error = CdbLengthError { len: bytes.len() };
         if bytes.is_empty() || bytes.len() > MAX_CDB_LEN {
@@ -62,18 +63,21 @@ impl Cdb {
 
     /// The bytes.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or(&self.bytes)
     }
 
     /// The first byte.
     #[must_use]
+    #[inline]
     pub const fn operation(&self) -> OperationCode {
         OperationCode(self.bytes[0])
     }
 
     /// The bytes as one of the forms below; what the CDB lacks is zero.
     #[must_use]
+    #[inline]
     pub fn form<T: FromBytes>(&self) -> T {
         T::read_from_prefix(&self.bytes).map_or_else(|_| T::new_zeroed(), |(form, _)| form)
     }

@@ -59,6 +59,7 @@ pub struct EncodedPacket {
 }
 
 impl EncodedPacket {
+    #[inline]
     fn new<B: IntoBytes + Immutable>(form: PacketForm, header: PacketHeader, body: &B) -> Self {
         const { assert!(size_of::<B>() <= MAX_BODY_LEN, "an SRB is the longest body") };
         let mut bytes = [0; MAX_PACKET_LEN];
@@ -75,12 +76,14 @@ impl EncodedPacket {
 
     /// The bytes: as many as the form has.
     #[must_use]
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.form.packet_len()).unwrap_or(&self.bytes)
     }
 }
 
 /// Splits a packet into header and body.
+#[inline]
 fn split(bytes: &[u8]) -> Result<(PacketHeader, &[u8]), WireError> {
     let (header, body) = PacketHeader::read_from_prefix(bytes).map_err(|_| WireError::NoHeader {
         len: bytes.len(),
@@ -116,6 +119,7 @@ fn too_short(operation: Operation, body_len: usize, body_needed: usize) -> WireE
 }
 
 /// An SRB, of either form; the tail that the short form lacks is zero.
+#[inline]
 fn srb(operation: Operation, body: &[u8]) -> Result<ScsiRequest, WireError> {
     let short = PacketForm::Short.body_len();
     if body.len() < short {
@@ -177,6 +181,7 @@ impl GuestMessage {
     ///
     /// # Errors
     /// When it is too short for its operation, longer than any packet, or nothing that a guest sends.
+    #[inline]
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         let (header, rest) = split(bytes)?;
         let operation = Operation(header.operation.get());
@@ -205,6 +210,7 @@ impl GuestMessage {
 
     /// Its operation.
     #[must_use]
+    #[inline]
     pub const fn operation(&self) -> Operation {
         match self {
             Self::BeginInitialization => Operation::BEGIN_INITIALIZATION,
@@ -222,6 +228,7 @@ impl GuestMessage {
 
     /// Encodes it, with the flag that asks for a completion.
     #[must_use]
+    #[inline]
     pub fn encode(&self, form: PacketForm) -> EncodedPacket {
         let header = PacketHeader::new(
             self.operation(),
@@ -322,6 +329,7 @@ pub enum CompletionBody {
 impl Completion {
     /// An answer with this status and body.
     #[must_use]
+    #[inline]
     pub fn new(status: NtStatus, body: &CompletionBody) -> Self {
         fn fill<B: IntoBytes + Immutable>(status: NtStatus, value: &B) -> Completion {
             const { assert!(size_of::<B>() <= MAX_BODY_LEN, "an SRB is the longest body") };
@@ -348,6 +356,7 @@ impl Completion {
         }
     }
 
+    #[inline]
     fn bytes(&self) -> &[u8] {
         self.body.get(..self.len).unwrap_or(&self.body)
     }
@@ -356,6 +365,7 @@ impl Completion {
     ///
     /// # Errors
     /// When it is too short.
+    #[inline]
     pub fn srb(&self) -> Result<ScsiRequest, WireError> {
         srb(Operation::COMPLETE_IO, self.bytes())
     }
@@ -431,6 +441,7 @@ impl HostMessage {
     ///
     /// # Errors
     /// When it is too short for its operation, longer than any packet, or nothing that a host sends.
+    #[inline]
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
         // Linux reads the operation alone of a packet with the transaction id 0.
         let (operation, _) = U32::read_from_prefix(bytes).map_err(|_| WireError::NoHeader {
@@ -463,6 +474,7 @@ impl HostMessage {
 
     /// Its operation.
     #[must_use]
+    #[inline]
     pub const fn operation(&self) -> Operation {
         match self {
             Self::CompleteIo(_) => Operation::COMPLETE_IO,
@@ -475,6 +487,7 @@ impl HostMessage {
 
     /// Encodes it.
     #[must_use]
+    #[inline]
     pub fn encode(&self, form: PacketForm) -> EncodedPacket {
         let status = match self {
             Self::CompleteIo(completion) => completion.status,

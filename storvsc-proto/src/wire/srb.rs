@@ -121,12 +121,14 @@ impl SrbStatusByte {
 
     /// The same with [`AUTOSENSE_VALID`](Self::AUTOSENSE_VALID).
     #[must_use]
+    #[inline]
     pub const fn with_autosense(self) -> Self {
         Self(self.0 | Self::AUTOSENSE_VALID)
     }
 
     /// The status without the flags.
     #[must_use]
+    #[inline]
     pub const fn status(self) -> SrbStatus {
         SrbStatus(self.0 & !(Self::AUTOSENSE_VALID | Self::QUEUE_FROZEN))
     }
@@ -332,6 +334,7 @@ layout!(
 impl ScsiRequest {
     /// Where the LUN is.
     #[must_use]
+    #[inline]
     pub const fn address(&self) -> LunAddress {
         LunAddress {
             path: self.path,
@@ -350,6 +353,7 @@ impl ScsiRequest {
     ///
     /// # Errors
     /// When its length is 0 or beyond [`MAX_CDB_LEN`].
+    #[inline]
     pub fn cdb(&self) -> Result<Cdb, CdbLengthError> {
         let len = usize::from(self.cdb_length);
         Cdb::new(self.cdb_or_sense.get(..len).ok_or(CdbLengthError { len })?)

@@ -19,6 +19,7 @@ pub(super) struct Range {
 
 /// The bytes of `blocks` blocks from `lba` on, which must all be on the disk. A range of no blocks may start
 /// at its end.
+#[inline]
 pub(super) fn range(geometry: &Geometry, lba: u64, blocks: u64) -> Step<Range> {
     let block = u64::from(geometry.block_size.bytes());
     let out_of_range = || Outcome::from(Sense::lba_out_of_range(lba));
