@@ -140,18 +140,27 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
         }
     }
 
+    /// Sends an answer, or keeps it if there is no room for it now.
+    #[inline]
+    pub(crate) fn send(&mut self, reply: Option<Reply>) -> Result<(), Fault> {
+        let Some(reply) = reply else { return Ok(()) };
+        if !self.tickets.has_answers()
+            && let Ok(signal) = write(&mut self.ring, &reply)
+        {
+            self.owe(signal);
+            return Ok(());
+        }
+        // There is a place: the request had one.
+        self.tickets.answer(reply);
+        self.flush().map(drop)
+    }
+
     fn send_all(&mut self) -> Result<(), WriteError> {
         let Self {
             ring, tickets, owed, ..
         } = self;
         tickets.flush(|reply| {
-            let packet = Outgoing {
-                transaction_id: reply.transaction_id,
-                request_completion: false,
-                descriptor: Descriptor::Completion,
-                payload: &[reply.packet.as_bytes()],
-            };
-            *owed = *owed | ring.outgoing.write(&packet)?;
+            *owed = *owed | write(ring, reply)?;
             Ok::<(), WriteError>(())
         })?;
         if self.remove_device {
@@ -181,6 +190,16 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
         self.owe(signal);
         Ok(())
     }
+}
+
+#[inline]
+fn write<M: RingMem>(ring: &mut RingPair<M>, reply: &Reply) -> Result<Signal, WriteError> {
+    ring.outgoing.write(&Outgoing {
+        transaction_id: reply.transaction_id,
+        request_completion: false,
+        descriptor: Descriptor::Completion,
+        payload: &[reply.packet.as_bytes()],
+    })
 }
 
 /// What a packet says besides its message.

@@ -181,8 +181,8 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
             match next {
                 Next::Request { ticket, lun, work } => {
                     let result = work.perform(lun.backend(), memory);
-                    self.channel.tickets.complete(&ticket, result);
-                    self.channel.flush()?;
+                    let reply = self.channel.tickets.complete(&ticket, result);
+                    self.channel.send(reply.flatten())?;
                     served.signal = served.signal | self.channel.take_signal();
                 }
                 Next::Event(event) => {
@@ -311,11 +311,10 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
         ticket: Ticket,
         result: Result<(), BlockError>,
     ) -> Result<Signal, CompleteError> {
-        if !self.channel.tickets.complete(&ticket, result) {
-            return Err(CompleteError::UnknownTicket);
-        }
+        let reply = self.channel.tickets.complete(&ticket, result);
+        let reply = reply.ok_or(CompleteError::UnknownTicket)?;
         self.channel.check()?;
-        self.channel.flush()?;
+        self.channel.send(reply)?;
         Ok(self.channel.take_signal())
     }
 
@@ -374,10 +373,7 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
         reply: Option<Reply>,
         next: Next<'q, 'l, B>,
     ) -> Result<Accepted<'q, 'l, B>, Fault> {
-        if let Some(reply) = reply {
-            self.tickets.answer(reply);
-            self.flush()?;
-        }
+        self.send(reply)?;
         self.accepted(next)
     }
 

@@ -32,13 +32,12 @@ impl Running {
     /// The answer.
     #[inline]
     pub(crate) fn reply(&self, outcome: Outcome) -> Option<Reply> {
+        let transaction_id = self.answer_to?;
         let srb = outcome.to_srb(&self.request, self.form);
-        Reply::new(
-            self.answer_to,
-            self.form,
-            outcome.srb_status().nt_status(),
-            &CompletionBody::Srb(srb),
-        )
+        Some(Reply {
+            transaction_id,
+            packet: HostMessage::encode_srb(outcome.srb_status().nt_status(), &srb, self.form),
+        })
     }
 
     #[inline]
@@ -114,6 +113,10 @@ impl<const DEPTH: usize> Tickets<DEPTH> {
         self.running
     }
 
+    pub(crate) const fn has_answers(&self) -> bool {
+        self.answered > 0
+    }
+
     pub(crate) const fn is_full(&self) -> bool {
         self.running.saturating_add(self.answered) >= DEPTH
     }
@@ -139,7 +142,7 @@ impl<const DEPTH: usize> Tickets<DEPTH> {
         Some(ticket)
     }
 
-    /// Takes a place for an answer that nothing has to be waited for.
+    /// Takes a place for an answer that waits for room in the ring.
     #[inline]
     pub(crate) fn answer(&mut self, reply: Reply) {
         if let Some((_, slot)) = self.free() {
@@ -148,27 +151,25 @@ impl<const DEPTH: usize> Tickets<DEPTH> {
         }
     }
 
-    /// Ends a request. Its place holds the answer until that is sent. `false` when there is no such request.
+    /// Ends a request, whose place is free then, and returns its answer, if somebody waits for it. `None` when there is no such
+    /// request.
     #[inline]
-    pub(crate) fn complete(&mut self, ticket: &Ticket, result: Result<(), BlockError>) -> bool {
-        let Some(slot) = self.slots.get_mut(ticket.slot) else {
-            return false;
-        };
-        let State::Running(running) = slot.state else {
-            return false;
+    pub(crate) fn complete(
+        &mut self,
+        ticket: &Ticket,
+        result: Result<(), BlockError>,
+    ) -> Option<Option<Reply>> {
+        let slot = self.slots.get_mut(ticket.slot)?;
+        let State::Running(running) = &slot.state else {
+            return None;
         };
         if slot.generation != ticket.generation {
-            return false;
+            return None;
         }
+        let reply = running.reply(running.outcome(result));
+        slot.state = State::Free;
         self.running = self.running.saturating_sub(1);
-        match running.reply(running.outcome(result)) {
-            Some(reply) => {
-                slot.state = State::Answered(reply);
-                self.answered = self.answered.saturating_add(1);
-            }
-            None => slot.state = State::Free,
-        }
-        true
+        Some(reply)
     }
 
     /// Hands answers to `send` until it refuses one, and frees the places of those that it took.

@@ -472,6 +472,13 @@ impl HostMessage {
         })
     }
 
+    /// Encodes the answer to `EXECUTE_SRB`, as [`encode`](Self::encode) does.
+    #[inline]
+    pub(crate) fn encode_srb(status: NtStatus, srb: &ScsiRequest, form: PacketForm) -> EncodedPacket {
+        let header = PacketHeader::new(Operation::COMPLETE_IO, PacketFlags::empty(), status);
+        EncodedPacket::new(form, header, srb)
+    }
+
     /// Its operation.
     #[must_use]
     #[inline]
