@@ -135,6 +135,7 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
     }
 
     /// Reads a packet, if there is one: what it means, if anything.
+    #[inline]
     fn receive(&mut self) -> Result<Option<Option<Event>>, Fault> {
         let mut scratch = [0; MAX_PACKET_LEN];
         let packet = match self.ring.incoming.read(&mut scratch) {
@@ -321,6 +322,7 @@ const fn notice(message: &HostMessage) -> Option<Event> {
     }
 }
 
+#[inline]
 fn write<M: RingMem>(
     ring: &mut RingPair<M>,
     transaction_id: u64,
@@ -336,6 +338,7 @@ fn write<M: RingMem>(
     })
 }
 
+#[inline]
 fn srb(
     at: LunAddress,
     cdb: &Cdb,

@@ -207,6 +207,7 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
     ///
     /// # Errors
     /// A breach of the protocol, from then on always.
+    #[inline]
     pub fn accept<'q, 'l, B: BlockBackend>(
         &'q mut self,
         luns: &'l [Lun<B>],
@@ -360,6 +361,7 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
 
 /// What `accept` ends with, which lends nothing of the packet.
 impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
+    #[inline]
     fn accepted<'q, 'l, B>(&mut self, next: Next<'q, 'l, B>) -> Result<Accepted<'q, 'l, B>, Fault> {
         Ok(Accepted {
             signal: self.take_signal(),

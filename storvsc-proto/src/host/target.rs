@@ -28,6 +28,7 @@ pub(crate) enum Planned<'a, 'l, B> {
 }
 
 /// Judges a command at an address.
+#[inline]
 pub(crate) fn plan<'a, 'l, B: BlockBackend>(
     luns: &'l [Lun<B>],
     at: LunAddress,

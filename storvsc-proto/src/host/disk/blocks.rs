@@ -44,6 +44,7 @@ pub(super) fn range_or_rest(geometry: &Geometry, lba: u64, blocks: u32) -> Step<
 
 impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
     /// The length of a range that the guest's buffer has to hold.
+    #[inline]
     fn transfer(&self, range: Range) -> Step<u32> {
         if range.len > self.buffer.total_bytes() {
             return Err(Outcome::overrun());
@@ -51,6 +52,7 @@ impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
         u32::try_from(range.len).map_err(|_| Outcome::overrun())
     }
 
+    #[inline]
     pub(super) fn read(self, geometry: &Geometry, lba: u64, blocks: u32) -> Step<Plan<'a>> {
         ready(geometry)?;
         let range = range(geometry, lba, u64::from(blocks))?;

@@ -51,10 +51,12 @@ pub(crate) type Step<T> = Result<T, Outcome>;
 
 impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
     /// Judges the command, and runs it as far as that goes without the disk.
+    #[inline]
     pub(crate) fn plan<B: BlockBackend<Memory = M>>(self, lun: &Lun<B>, command: Parsed) -> Plan<'a> {
         self.dispatch(lun, command).unwrap_or_else(Plan::Done)
     }
 
+    #[inline]
     fn dispatch<B: BlockBackend<Memory = M>>(self, lun: &Lun<B>, command: Parsed) -> Step<Plan<'a>> {
         // These three run whatever happened (SAM-5).
         let exempt = matches!(

@@ -44,6 +44,7 @@ impl Work<'_> {
     ///
     /// # Errors
     /// What the disk returned. Of several ranges, those before the failed one are done.
+    #[inline]
     pub fn perform<B: BlockBackend + ?Sized>(
         &self,
         backend: &B,
@@ -68,6 +69,7 @@ impl Work<'_> {
     }
 
     /// Whether it writes to the medium, for the sense data of a failure.
+    #[inline]
     pub(crate) const fn writes(&self) -> bool {
         !matches!(self, Self::Read { .. })
     }
