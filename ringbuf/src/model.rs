@@ -317,6 +317,12 @@ impl Receiver {
         self.next != self.released
     }
 
+    /// Bytes that were taken and are not released.
+    #[inline]
+    pub const fn unreleased(&self) -> u32 {
+        self.span.used(self.next, self.released)
+    }
+
     /// Releases what was taken. `None` if that is nothing.
     #[inline]
     pub const fn release(&mut self) -> Option<Moved> {
@@ -492,6 +498,7 @@ mod tests {
                 prop_assert_eq!(u64::from(sender.free()), u64::from(len) - (naive.sent - naive.seen_read));
                 prop_assert_eq!(sender.has_unpublished(), naive.sent != naive.published_bytes);
                 prop_assert_eq!(receiver.has_unreleased(), naive.received != naive.released);
+                prop_assert_eq!(u64::from(receiver.unreleased()), naive.received - naive.released);
             }
         }
 

@@ -65,6 +65,25 @@ fn a_batch_is_one_publish_and_one_signal() {
 }
 
 #[test]
+fn room_comes_back_by_parts() {
+    let ring = Ring::new();
+    let (mut producer, mut consumer) = (Producer::new(&ring).unwrap(), Consumer::new(&ring).unwrap());
+    // Of 32 bytes each: 16 are an eighth of the ring.
+    while producer.write(&packet(&[&[1; 8]])).is_ok() {}
+    for count in 1..=40 {
+        assert!(read(&mut consumer));
+        // The producer has asked for room for one packet.
+        let signal = consumer.release_part();
+        assert_eq!(signal.is_needed(), count == 16, "{count}");
+        assert_eq!(ring.load(ControlWord::ReadIndex), count / 16 * 512);
+    }
+    // What remains has to be released before sleeping.
+    assert!(consumer.unmask_interrupts());
+    assert_eq!(consumer.release(), Signal::NotNeeded);
+    assert_eq!(ring.load(ControlWord::ReadIndex), 40 * 32);
+}
+
+#[test]
 fn a_batch_that_is_dropped_was_never_there() {
     let ring = Ring::new();
     let (mut producer, mut consumer) = (Producer::new(&ring).unwrap(), Consumer::new(&ring).unwrap());

@@ -119,10 +119,13 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
         let mut signal = Signal::NotNeeded;
         let (again, event) = match self.receive() {
             Ok(Some(event)) => {
-                signal = signal | self.ring.incoming.release();
+                signal = signal | self.ring.incoming.release_part();
                 (true, event)
             }
-            Ok(None) => (self.ring.incoming.unmask_interrupts(), None),
+            Ok(None) => {
+                signal = signal | self.ring.incoming.release();
+                (self.ring.incoming.unmask_interrupts(), None)
+            }
             Err(fault) => return self.poison(fault),
         };
         match self.send_control() {

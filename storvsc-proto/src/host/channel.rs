@@ -11,10 +11,6 @@ use super::{Config, Outcome, Segments};
 use crate::scsi::Cdb;
 use crate::wire::{CompletionBody, HostMessage, NtStatus, Operation, PacketForm, ScsiRequest, SrbStatus};
 
-/// Packets that are read before the guest gets the room back, while there are more. Each time costs a barrier, and a line of
-/// the guest's cache.
-pub(crate) const RELEASE_AFTER: u8 = 16;
-
 /// What a queue did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -44,8 +40,6 @@ pub(crate) struct Channel<M, const DEPTH: usize> {
     pub(crate) counters: Counters,
     enumerate_bus: bool,
     remove_device: bool,
-    /// Packets that were read, and whose room the guest was not given back.
-    pub(crate) unreleased: u8,
     /// A signal that is needed and was not returned yet.
     owed: Signal,
     fault: Option<Fault>,
@@ -74,7 +68,6 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
             },
             enumerate_bus: false,
             remove_device: false,
-            unreleased: 0,
             owed: Signal::NotNeeded,
             fault: None,
         }
@@ -97,7 +90,6 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
 
     /// Gives the guest the room back of what was read.
     pub(crate) fn release(&mut self) {
-        self.unreleased = 0;
         let signal = self.ring.incoming.release();
         self.owe(signal);
     }

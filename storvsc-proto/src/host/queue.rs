@@ -3,7 +3,7 @@
 use thiserror::Error;
 use vmbus_proto::ringbuf::{RingMem, RingPair, Signal};
 
-use super::channel::{Channel, Counters, Flushed, Notice, RELEASE_AFTER, Sender, judge_srb, read_fault};
+use super::channel::{Channel, Counters, Flushed, Notice, Sender, judge_srb, read_fault};
 use super::disk::{Call, ParameterList, Work};
 use super::event::{Event, Fault, Refusal};
 use super::lun::Lun;
@@ -244,11 +244,9 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
             Err(error) => return channel.poison(read_fault(error, most)),
         };
         channel.counters.packets = channel.counters.packets.wrapping_add(1);
-        // It is copied out: the guest can have the room back, of several packets at a time.
-        channel.unreleased = channel.unreleased.saturating_add(1);
-        if channel.unreleased >= RELEASE_AFTER {
-            channel.release();
-        }
+        // It is copied out: the guest can have the room back.
+        let signal = channel.ring.incoming.release_part();
+        channel.owe(signal);
         let sender = match Sender::of(&packet) {
             Ok(sender) => sender,
             Err(fault) => return channel.poison(fault),
