@@ -195,7 +195,8 @@ fn send_table(bytes: &[u8], version: Version) -> Result<[U32; SEND_TABLE_LEN], D
         })
 }
 
-/// Puts type and body into `out` and zeroes after them up to `length`.
+/// Puts type and body into `out` and zeroes after them up to `length`. Inlined, so that each body is of known length.
+#[inline(always)]
 fn put<'o>(
     out: &'o mut [u8],
     message_type: MessageType,
@@ -207,11 +208,16 @@ fn put<'o>(
     let needed = used.max(length);
     let got = out.len();
     let message = out.get_mut(..needed).ok_or(BufferTooSmall { needed, got })?;
-    message.fill(0);
-    let parts = message_type.as_bytes().iter().chain(body).chain(tail);
-    for (target, byte) in message.iter_mut().zip(parts) {
-        *target = *byte;
+    let mut rest = &mut *message;
+    for part in [message_type.as_bytes(), body, tail] {
+        // The message has room for all of them.
+        let (target, after) = rest.split_at_mut_checked(part.len()).unwrap_or_default();
+        if target.len() == part.len() {
+            target.copy_from_slice(part);
+        }
+        rest = after;
     }
+    rest.fill(0);
     Ok(message)
 }
 

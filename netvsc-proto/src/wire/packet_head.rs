@@ -25,9 +25,9 @@ impl PacketHead {
     /// The head of a frame of `frame_len` bytes. Records beyond [`MAX_RECORDS`] are no list's of this crate.
     pub(crate) fn new<const N: usize>(records: &PpiList<N>, frame_len: u32) -> Self {
         const { assert!(N <= MAX_RECORDS) };
-        let ppi = records.as_bytes();
-        let ppi_len = u32::try_from(ppi.len()).unwrap_or_default();
-        let len = PACKET_HEADER_LEN.saturating_add(ppi.len());
+        let ppi = size_of_val(records.records());
+        let ppi_len = u32::try_from(ppi).unwrap_or_default();
+        let len = PACKET_HEADER_LEN.saturating_add(ppi);
         let message_len = u32::try_from(len).unwrap_or_default().saturating_add(frame_len);
         let header = MessageHeader {
             message_type: MessageType::PACKET,
@@ -35,9 +35,14 @@ impl PacketHead {
         };
         let packet = packet_head(ppi_len, frame_len);
         let mut bytes = [0; MAX_HEAD_LEN];
-        let parts = header.as_bytes().iter().chain(packet.as_bytes()).chain(ppi);
-        for (target, byte) in bytes.iter_mut().zip(parts) {
-            *target = *byte;
+        // All of it is of known length, and fits.
+        if let Some((head, rest)) = bytes.split_first_chunk_mut::<PACKET_HEADER_LEN>() {
+            let _ = header.write_to_prefix(head);
+            let _ = packet.write_to_suffix(head);
+            let (places, _) = rest.as_chunks_mut();
+            for (place, record) in places.iter_mut().zip(records.records()) {
+                *place = *record;
+            }
         }
         Self {
             bytes,

@@ -418,6 +418,11 @@ impl<const N: usize> PpiList<N> {
         self.records.push(record).map_err(|_| kind)
     }
 
+    /// The records, each with its header.
+    pub(crate) fn records(&self) -> &[[u8; PPI_RECORD_LEN]] {
+        &self.records
+    }
+
     /// All records.
     pub fn as_bytes(&self) -> &[u8] {
         self.records.as_flattened()
