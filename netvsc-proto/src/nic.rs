@@ -249,6 +249,7 @@ impl Traffic {
             .wrapping_add(self.broadcast_bytes)
     }
 
+    #[inline]
     pub(crate) fn count(&mut self, destination: MacAddress, length: usize) {
         let (frames, bytes) = if destination == MacAddress::BROADCAST {
             (&mut self.broadcast_frames, &mut self.broadcast_bytes)

@@ -179,6 +179,7 @@ pub struct DataPath {
 
 impl DataPath {
     /// Whether the guest wants a frame to this address.
+    #[inline]
     pub fn accepts(&self, destination: MacAddress) -> bool {
         let has = |filter| self.filter.contains(filter);
         if has(PacketFilter::PROMISCUOUS) {

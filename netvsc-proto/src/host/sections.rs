@@ -82,6 +82,7 @@ impl<const N: usize> Sections<N> {
     }
 
     /// Takes a free section.
+    #[inline]
     pub(super) fn take(&mut self) -> Option<u16> {
         let index = self.free;
         let section = self.get_mut(index)?;
@@ -92,6 +93,7 @@ impl<const N: usize> Sections<N> {
     }
 
     /// Puts a section that was taken back.
+    #[inline]
     pub(super) fn give_back(&mut self, index: u16) {
         let free = self.free;
         if let Some(section) = self.get_mut(index) {
@@ -103,6 +105,7 @@ impl<const N: usize> Sections<N> {
     }
 
     /// Appends a section that was taken to a chain.
+    #[inline]
     pub(super) fn append(&mut self, chain: Option<Chain>, index: u16) -> Chain {
         let Some(chain) = chain else {
             return Chain {
@@ -120,6 +123,7 @@ impl<const N: usize> Sections<N> {
     }
 
     /// The id by which the guest will return the chain once it was [sent](Self::sent).
+    #[inline]
     pub(super) fn transaction_id(&self, chain: Chain) -> u64 {
         let generation = self
             .sections
@@ -129,6 +133,7 @@ impl<const N: usize> Sections<N> {
     }
 
     /// The guest has the chain now.
+    #[inline]
     pub(super) fn sent(&mut self, chain: Chain) {
         if let Some(section) = self.get_mut(chain.first) {
             section.generation = section.generation.wrapping_add(1);
@@ -138,6 +143,7 @@ impl<const N: usize> Sections<N> {
 
     /// The guest returns a chain. `None`: it has none of this id, be it that the id never was, was returned already, or
     /// is from before. Otherwise how many sections came back.
+    #[inline]
     pub(super) fn returned(&mut self, transaction_id: u64) -> Option<u16> {
         let generation = u32::try_from(transaction_id >> 32).ok()?;
         let first = u32::try_from(transaction_id & u64::from(u32::MAX))

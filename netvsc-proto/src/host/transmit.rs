@@ -23,6 +23,7 @@ const LARGE_SEND_HEADERS: u32 = 256;
 impl<M: RingMem, B: SharedMem, const SECTIONS: usize> Queue<M, B, SECTIONS> {
     /// Copies a transfer's data to the start of `target`, each byte once: first what is in the send buffer, then what
     /// is in the packet's pages. Linux sends headers in the one and a frame in the other. Returns how many bytes.
+    #[inline]
     pub(super) fn gather<G: GuestMemory + ?Sized>(
         &self,
         memory: &G,
@@ -73,6 +74,7 @@ impl<M: RingMem, B: SharedMem, const SECTIONS: usize> Queue<M, B, SECTIONS> {
     }
 
     /// Gives the frames of a transfer to the backend. What comes before a message that is refused was sent.
+    #[inline]
     pub(super) fn transmit<N: NetBackend + ?Sized>(
         &mut self,
         backend: &N,
@@ -110,6 +112,7 @@ impl<M: RingMem, B: SharedMem, const SECTIONS: usize> Queue<M, B, SECTIONS> {
     }
 
     /// Decodes a packet message; the frame's range counts from its start.
+    #[inline]
     fn judge(&self, framed: &Framed<'_>) -> Result<Frame, Refusal> {
         if framed.message_type != MessageType::PACKET {
             return Err(Refusal::MessageType(framed.message_type));
@@ -156,6 +159,7 @@ const TO_BE_MADE: TransmitChecksums = TransmitChecksums::TCP
     .union(TransmitChecksums::IP_HEADER);
 
 /// The largest frame that may come with this info; refuses what was not offered.
+#[inline]
 fn frame_limit(data_path: &DataPath, info: &TransmitInfo) -> Result<u32, Refusal> {
     let offered = &data_path.offered;
     if info
@@ -186,6 +190,7 @@ struct Frame {
 }
 
 impl Frame {
+    #[inline]
     fn moved(self, by: usize) -> Self {
         let Range { start, end } = self.range;
         Self {

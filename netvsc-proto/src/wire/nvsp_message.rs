@@ -95,6 +95,7 @@ pub struct PdBatch<'a> {
 }
 
 /// Reads a message of fixed size, whose end may be padding up to [`MAX_MESSAGE_LEN`].
+#[inline]
 fn fixed<T: FromBytes + KnownLayout + Immutable>(what: &'static str, bytes: &[u8]) -> Result<T, DecodeError> {
     let got = bytes.len();
     if got > MAX_MESSAGE_LEN {
@@ -112,6 +113,7 @@ fn fixed<T: FromBytes + KnownLayout + Immutable>(what: &'static str, bytes: &[u8
         .ok_or(DecodeError::Short { what, needed, got })
 }
 
+#[inline]
 fn message_type(bytes: &[u8]) -> Result<MessageType, DecodeError> {
     MessageType::read_from_prefix(bytes)
         .map(|(message_type, _)| message_type)
@@ -227,6 +229,7 @@ impl<'a> GuestMessage<'a> {
     /// # Errors
     ///
     /// The bytes are too few or too many for the message, or no guest sends this type.
+    #[inline]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         Ok(match message_type(bytes)? {
             MessageType::INIT => Self::Init(fixed("INIT", bytes)?),
@@ -250,6 +253,7 @@ impl<'a> GuestMessage<'a> {
     }
 
     /// The type of this message.
+    #[inline]
     pub fn message_type(&self) -> MessageType {
         match self {
             Self::Init(_) => MessageType::INIT,
@@ -274,6 +278,7 @@ impl<'a> GuestMessage<'a> {
     /// # Errors
     ///
     /// `out` is too small; [`MAX_MESSAGE_LEN`] bytes do for everything but a batch.
+    #[inline]
     pub fn encode<'o>(&self, version: Version, out: &'o mut [u8]) -> Result<&'o [u8], BufferTooSmall> {
         let length = version.message_len();
         let mut put =
@@ -302,6 +307,7 @@ impl<'a> HostMessage<'a> {
     /// # Errors
     ///
     /// The bytes are too few or too many for the message, the table lies outside of it, or no host sends this type.
+    #[inline]
     pub fn decode(bytes: &'a [u8], version: Version) -> Result<Self, DecodeError> {
         Ok(match message_type(bytes)? {
             MessageType::INIT_COMPLETE => Self::InitComplete(fixed("INIT_COMPLETE", bytes)?),
@@ -329,6 +335,7 @@ impl<'a> HostMessage<'a> {
     }
 
     /// The type of this message.
+    #[inline]
     pub fn message_type(&self) -> MessageType {
         match self {
             Self::InitComplete(_) => MessageType::INIT_COMPLETE,
@@ -352,6 +359,7 @@ impl<'a> HostMessage<'a> {
     /// # Errors
     ///
     /// `out` is too small; [`SEND_TABLE_MESSAGE_LEN`] bytes do for everything but a batch.
+    #[inline]
     pub fn encode<'o>(&self, version: Version, out: &'o mut [u8]) -> Result<&'o [u8], BufferTooSmall> {
         let length = version.message_len();
         let mut put =

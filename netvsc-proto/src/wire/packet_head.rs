@@ -23,6 +23,7 @@ pub(crate) struct PacketHead {
 
 impl PacketHead {
     /// The head of a frame of `frame_len` bytes. Records beyond [`MAX_RECORDS`] are no list's of this crate.
+    #[inline]
     pub(crate) fn new<const N: usize>(records: &PpiList<N>, frame_len: u32) -> Self {
         const { assert!(N <= MAX_RECORDS) };
         let ppi = size_of_val(records.records());
@@ -51,11 +52,13 @@ impl PacketHead {
         }
     }
 
+    #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
     /// Bytes of the message, the frame included.
+    #[inline]
     pub(crate) const fn message_len(&self) -> u32 {
         self.message_len
     }

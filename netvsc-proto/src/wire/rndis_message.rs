@@ -95,6 +95,7 @@ impl<'a> Framed<'a> {
     /// # Errors
     ///
     /// The header is cut off, or the length in it is below a header or beyond the bytes.
+    #[inline]
     pub fn split(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let what = "RNDIS message";
         let got = bytes.len();
@@ -139,6 +140,7 @@ impl<'a> Framed<'a> {
     /// # Errors
     ///
     /// The body is too short, an offset leads out of it, or no guest sends this type.
+    #[inline]
     pub fn guest(&self) -> Result<GuestMessage<'a>, DecodeError> {
         let body = self.body;
         Ok(match self.message_type {
@@ -180,6 +182,7 @@ impl<'a> Framed<'a> {
     /// # Errors
     ///
     /// The body is too short, an offset leads out of it, or no host sends this type.
+    #[inline]
     pub fn host(&self) -> Result<HostMessage<'a>, DecodeError> {
         let body = self.body;
         Ok(match self.message_type {
