@@ -32,7 +32,7 @@ enum Runs {
     },
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -58,6 +58,13 @@ const STEPS: [Step; 12] = [
         name: "tests, all features",
         run: Runs::Cargo {
             arguments: "test --all-features",
+            environment: &[],
+        },
+    },
+    Step {
+        name: "loopback",
+        run: Runs::Cargo {
+            arguments: "run --package loopback -- --seconds 0.1",
             environment: &[],
         },
     },
