@@ -228,14 +228,14 @@ impl<'p, B: SharedMem> Nic<'p, B> {
         };
         let event = outcome.map_err(|fault| queue.poison(fault))?;
         queue.set_data_path(&self.data_path);
-        self.send(queue)?;
-        Ok(match event {
-            Some(_) => queue.again(event),
-            None => {
-                let notice = self.notice(queue)?;
-                queue.again(notice)
-            }
-        })
+        let sent = self.send(queue).map_err(|fault| queue.poison(fault));
+        if event.is_some() {
+            // What happened is told first, as nobody would tell it again; a fault sticks, and the next call tells it.
+            return Ok(queue.again(event));
+        }
+        sent?;
+        let notice = self.notice(queue)?;
+        Ok(queue.again(notice))
     }
 
     /// What is to be told by itself.

@@ -19,3 +19,4 @@ mod scripted;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
+mod told;

@@ -36,12 +36,20 @@ pub(crate) struct Changing {
     view: View,
     /// How often each byte was read since it was written by [`HostEnd::put`].
     pub(crate) reads: Rc<RefCell<Vec<u32>>>,
+    /// What the host does while it is read.
+    meanwhile: Meanwhile,
 }
+
+pub(crate) type Meanwhile = Rc<RefCell<Option<Box<dyn FnOnce()>>>>;
 
 impl Changing {
     fn new(view: View) -> Self {
         let reads = Rc::new(RefCell::new(vec![0; view.len]));
-        Self { view, reads }
+        Self {
+            view,
+            reads,
+            meanwhile: Rc::default(),
+        }
     }
 }
 
@@ -51,6 +59,9 @@ impl SharedMem for Changing {
     }
     fn read(&self, offset: usize, dst: &mut [u8]) -> Result<(), OutOfBounds> {
         self.view.read(offset, dst)?;
+        if let Some(meanwhile) = self.meanwhile.take() {
+            meanwhile();
+        }
         let other: Vec<u8> = dst.iter().map(|byte| !byte).collect();
         self.view.write(offset, &other)?;
         let mut reads = self.reads.borrow_mut();
@@ -307,6 +318,8 @@ pub(crate) struct Script<const WORDS: usize = 4096> {
     pub(crate) host: HostEnd<WORDS>,
     /// Of the receive buffer.
     pub(crate) reads: Rc<RefCell<Vec<u32>>>,
+    /// What the host does while the receive buffer is read.
+    pub(crate) meanwhile: Meanwhile,
     /// Frames that came.
     pub(crate) frames: Vec<Vec<u8>>,
     /// Everything else, as text.
@@ -349,6 +362,7 @@ impl<const WORDS: usize> Script<WORDS> {
         };
         let receive_view = changing(&receive);
         let reads = Rc::clone(&receive_view.reads);
+        let meanwhile = Rc::clone(&receive_view.meanwhile);
         let memory = QueueMemory {
             receive: receive_view,
             send: changing(&send),
@@ -366,6 +380,7 @@ impl<const WORDS: usize> Script<WORDS> {
                 next: 0,
             },
             reads,
+            meanwhile,
             frames: vec![],
             events: vec![],
             transmitted: vec![],
