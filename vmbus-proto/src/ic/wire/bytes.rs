@@ -138,12 +138,6 @@ impl<const LEN: usize> Bytes<LEN> {
             .map_or(0, |last| last.saturating_add(1));
         self.0.get(..len).unwrap_or(&self.0)
     }
-
-    /// The text in them, as UTF-16 that ends at a NUL or where the bytes do.
-    pub fn utf16(&self) -> impl Iterator<Item = char> + '_ {
-        let (units, _) = <[U16]>::ref_from_prefix_with_elems(&self.0, LEN / 2).unwrap_or((&[], &[]));
-        chars(units)
-    }
 }
 
 impl<const LEN: usize> Default for Bytes<LEN> {
