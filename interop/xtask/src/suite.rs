@@ -32,7 +32,7 @@ enum Runs {
     },
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 12] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -87,13 +87,6 @@ const STEPS: [Step; 13] = [
         run: Runs::Cargo {
             arguments: "doc --workspace --no-deps --all-features",
             environment: &[("RUSTDOCFLAGS", "-D warnings")],
-        },
-    },
-    Step {
-        name: "fuzz",
-        run: Runs::Cargo {
-            arguments: "xtask fuzz",
-            environment: &[],
         },
     },
     Step {
