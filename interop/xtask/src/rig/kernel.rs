@@ -203,8 +203,16 @@ fn unpack(package: &Path, folder: &Path) -> Result<()> {
             package.display()
         ))
     })?;
-    // Renamed when complete, so that an interrupted run leaves nothing that looks whole.
-    std::fs::rename(partial.keep(), folder).with_context(|| format!("cannot make {}", folder.display()))
+    put(partial.path(), folder)
+}
+
+/// Renames a folder that is complete, so that an interrupted run leaves nothing that looks whole. Another run may have been faster:
+/// what it made is as good, and this one is left to be removed.
+fn put(complete: &Path, folder: &Path) -> Result<()> {
+    match std::fs::rename(complete, folder) {
+        Err(_) if folder.is_dir() => Ok(()),
+        result => result.with_context(|| format!("cannot make {}", folder.display())),
+    }
 }
 
 fn only_child(folder: &Path, prefix: &str, name: &str) -> Result<PathBuf> {
@@ -265,6 +273,20 @@ mod tests {
         let start = 0x200 + usize::from(pointer);
         image[start..start + text.len()].copy_from_slice(text);
         image
+    }
+
+    #[test]
+    fn two_runs_may_unpack_one_package() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("kernel");
+        for run in ["first", "second"] {
+            let complete = parent.path().join(run);
+            std::fs::create_dir(&complete).unwrap();
+            std::fs::write(complete.join("vmlinuz"), run).unwrap();
+            put(&complete, &folder).unwrap();
+        }
+        assert_eq!(std::fs::read(folder.join("vmlinuz")).unwrap(), b"first");
+        assert!(put(&parent.path().join("nothing"), &parent.path().join("elsewhere")).is_err());
     }
 
     #[test]
