@@ -1,4 +1,28 @@
 //! The VMBus ring buffer between two partitions that distrust each other.
+//!
+//! | type | is |
+//! |---|---|
+//! | [`Producer`] | the sender's end of a ring: writes packets, alone or in [batches](Batch), and tells whether to [signal](Signal) |
+//! | [`Consumer`] | the receiver's end: copies a packet out once, gives room back, and tells whether to signal |
+//! | [`RingPair`] | both rings of a channel, as one end holds them |
+//! | [`RingMem`] | a ring's memory; [`mem`] has it for contiguous memory, a double mapping and a list of pages |
+//! | [`wire`], [`gpa`] | the control page, packet headers and ranges of guest memory |
+//! | [`model`] | the arithmetic of indices, apart from any memory |
+//!
+//! An end's own index is private, and what stands in shared memory is only published from it. What the peer writes is read once and
+//! judged then; a ring that breaks the rules is corrupt from then on, and says so by a [`RingFault`].
+//!
+//! # Memory
+//!
+//! Both rings stand in memory that the embedder lends: a control page each, and data of whole pages. The ends themselves are small
+//! values, and reading a packet takes a scratch buffer that the caller brings:
+//!
+//! ```
+//! use vmbus_ringbuf::RingPair;
+//! use vmbus_ringbuf::mem::ContiguousRing;
+//!
+//! assert!(size_of::<RingPair<ContiguousRing>>() <= 256);
+//! ```
 #![no_std]
 #![deny(unsafe_code)]
 
