@@ -5,8 +5,8 @@
 
 use core::mem::size_of;
 
-use zerocopy::FromBytes;
 use zerocopy::little_endian::U64;
+use zerocopy::{FromBytes, transmute};
 
 use crate::fault::RangeFault;
 use crate::wire::{GpaRangeHeader, PAGE_BYTES};
@@ -100,26 +100,34 @@ fn judge_pfns(range: u32, pfns: &[U64]) -> Result<(), RangeFault> {
     }
 }
 
-/// Takes the next range off `bytes`.
+/// What a range's header says: start within the first page, and length, both in bytes.
 #[inline]
-fn next_range<'a>(range: u32, bytes: &mut &'a [u8]) -> Result<GpaRange<'a>, RangeFault> {
-    let Ok((header, rest)) = GpaRangeHeader::ref_from_prefix(bytes) else {
-        return Err(RangeFault::Count {
-            count: range.saturating_add(1),
-            len: bytes.len(),
-        });
+fn header(word: &U64) -> (u32, u32) {
+    let GpaRangeHeader {
+        byte_count,
+        byte_offset,
+    } = transmute!(*word);
+    (byte_offset.get(), byte_count.get())
+}
+
+/// Takes the next range off `words`.
+#[inline]
+fn next_range<'a>(range: u32, words: &mut &'a [U64]) -> Result<GpaRange<'a>, RangeFault> {
+    let Some((first, rest)) = words.split_first() else {
+        let (count, len) = (range.saturating_add(1), 0);
+        return Err(RangeFault::Count { count, len });
     };
-    let (byte_offset, byte_count) = (header.byte_offset.get(), header.byte_count.get());
+    let (byte_offset, byte_count) = header(first);
     let needed = pages(range, byte_offset, byte_count)?;
-    let Ok((pfns, rest)) = <[U64]>::ref_from_prefix_with_elems(rest, needed as usize) else {
-        let present = rest.len() / PFN;
+    let Some((pfns, rest)) = rest.split_at_checked(needed as usize) else {
+        let present = rest.len();
         return Err(RangeFault::Pfns {
             range,
             needed,
             present,
         });
     };
-    *bytes = rest;
+    *words = rest;
     Ok(GpaRange {
         byte_offset,
         byte_count,
@@ -130,7 +138,8 @@ fn next_range<'a>(range: u32, bytes: &mut &'a [u8]) -> Result<GpaRange<'a>, Rang
 /// Well-formed ranges of guest memory; an iterator over them.
 #[derive(Clone, Debug)]
 pub struct GpaRanges<'a> {
-    bytes: &'a [u8],
+    /// Of each range its header, then its PFNs: a word each.
+    words: &'a [U64],
     count: u32,
     total: u64,
 }
@@ -147,22 +156,22 @@ impl<'a> GpaRanges<'a> {
     pub fn parse(count: u32, bytes: &'a [u8]) -> Result<Self, RangeFault> {
         // A range has a header and at least one PFN.
         const MIN_RANGE: usize = size_of::<GpaRangeHeader>() + PFN;
-        if count as usize > bytes.len() / MIN_RANGE {
-            return Err(RangeFault::Count {
-                count,
-                len: bytes.len(),
-            });
+        let len = bytes.len();
+        if count as usize > len / MIN_RANGE {
+            return Err(RangeFault::Count { count, len });
         }
-        let mut rest = bytes;
+        let words = <[U64]>::ref_from_prefix_with_elems(bytes, len / PFN);
+        let (words, _) = words.map_err(|_| RangeFault::Count { count, len })?;
+        let mut rest = words;
         let mut total = 0u64;
         for range in 0..count {
             let decoded = next_range(range, &mut rest)?;
             judge_pfns(range, decoded.pfns)?;
             total = total.saturating_add(u64::from(decoded.byte_count));
         }
-        let used = bytes.len().saturating_sub(rest.len());
+        let used = words.len().saturating_sub(rest.len());
         Ok(Self {
-            bytes: bytes.get(..used).unwrap_or(bytes),
+            words: words.get(..used).unwrap_or(words),
             count,
             total,
         })
@@ -177,7 +186,7 @@ impl<'a> GpaRanges<'a> {
     /// Bytes that the ranges take on the wire, headers and PFNs.
     #[inline]
     pub const fn wire_len(&self) -> usize {
-        self.bytes.len()
+        size_of_val(self.words)
     }
 
     /// The memory that the ranges cover, in order, as runs in which neighbouring pages are one.
@@ -185,8 +194,7 @@ impl<'a> GpaRanges<'a> {
     pub fn segments(&self) -> Segments<'a> {
         Segments {
             remaining: self.total,
-            ranges: self.clone(),
-            pfns: &[],
+            words: self.words,
             offset: 0,
             in_range: 0,
         }
@@ -199,7 +207,7 @@ impl<'a> Iterator for GpaRanges<'a> {
     #[inline]
     fn next(&mut self) -> Option<GpaRange<'a>> {
         self.count = self.count.checked_sub(1)?;
-        let range = next_range(0, &mut self.bytes).ok()?;
+        let range = next_range(0, &mut self.words).ok()?;
         self.total = self.total.saturating_sub(u64::from(range.byte_count));
         Some(range)
     }
@@ -217,10 +225,9 @@ impl ExactSizeIterator for GpaRanges<'_> {}
 /// Neighbouring pages are one run, across ranges too. No run is empty.
 #[derive(Clone, Debug)]
 pub struct Segments<'a> {
-    ranges: GpaRanges<'a>,
-    /// Of the range that is being walked: the pages from the current one on, where in the first of them the data goes
-    /// on, and how many bytes are left.
-    pfns: &'a [U64],
+    /// The pages of the range that is being walked, from the current one on, and the ranges after it.
+    words: &'a [U64],
+    /// Of the range that is being walked: where in the current page the data goes on, and how many bytes are left.
     offset: u32,
     in_range: u32,
     /// Bytes left in all, the limit considered.
@@ -232,12 +239,7 @@ impl<'a> Segments<'a> {
     #[inline]
     pub const fn empty() -> Self {
         Self {
-            ranges: GpaRanges {
-                bytes: &[],
-                count: 0,
-                total: 0,
-            },
-            pfns: &[],
+            words: &[],
             offset: 0,
             in_range: 0,
             remaining: 0,
@@ -281,26 +283,29 @@ impl<'a> Segments<'a> {
 
     #[inline]
     fn enter_range(&mut self) -> bool {
-        match self.ranges.next() {
-            Some(range) => {
-                self.pfns = range.pfns;
-                self.offset = range.byte_offset;
-                self.in_range = range.byte_count;
-                true
-            }
-            None => false,
-        }
+        let Some((first, rest)) = self.words.split_first() else {
+            return false;
+        };
+        (self.offset, self.in_range) = header(first);
+        self.words = rest;
+        true
     }
 
     /// Moves on by `len` bytes, at most those left in the range.
     #[inline]
     fn step(&mut self, len: u32) {
+        self.in_range = self.in_range.saturating_sub(len);
         let at = u64::from(self.offset).saturating_add(u64::from(len));
-        let pages = usize::try_from(at >> PAGE_SHIFT).unwrap_or(usize::MAX);
-        self.pfns = self.pfns.get(pages..).unwrap_or(&[]);
+        // Behind the range's end comes the next one's header, whether the last page is used up or not.
+        let spare = if self.in_range == 0 {
+            PAGE_BYTES.wrapping_sub(1)
+        } else {
+            0
+        };
+        let pages = usize::try_from(at.saturating_add(u64::from(spare)) >> PAGE_SHIFT).unwrap_or(usize::MAX);
+        self.words = self.words.get(pages..).unwrap_or(&[]);
         // Below a page, so nothing is lost.
         self.offset = u32::try_from(at & u64::from(PAGE_BYTES.wrapping_sub(1))).unwrap_or(0);
-        self.in_range = self.in_range.saturating_sub(len);
     }
 
     /// The piece within one page that comes next.
@@ -309,7 +314,7 @@ impl<'a> Segments<'a> {
         if self.remaining == 0 || (self.in_range == 0 && !self.enter_range()) {
             return None;
         }
-        let page = self.pfns.first()?.get() << PAGE_SHIFT;
+        let page = self.words.first()?.get() << PAGE_SHIFT;
         let len = PAGE_BYTES.wrapping_sub(self.offset).min(self.in_range);
         let len = u32::try_from(self.remaining).unwrap_or(u32::MAX).min(len);
         Some((page | u64::from(self.offset), len))

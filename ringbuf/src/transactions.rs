@@ -11,6 +11,7 @@ impl TransactionId {
     /// The number in the packet: never 0, which Hyper-V completes for nobody, and never `u64::MAX`, which is left to a
     /// caller that has one request of its own beside the table.
     #[must_use]
+    #[inline]
     pub fn number(self) -> u64 {
         // A table has fewer places than this has numbers, so that the place's half is neither 0 nor all ones.
         u64::from(self.generation) << 32 | u64::from(self.place.saturating_add(1))
@@ -19,10 +20,12 @@ impl TransactionId {
     /// The place in the table, below its depth: what belongs to a place, such as a piece of memory, is this request's
     /// until it ends.
     #[must_use]
+    #[inline]
     pub const fn place(self) -> u32 {
         self.place
     }
 
+    #[inline]
     fn of(number: u64) -> Option<Self> {
         let place = u32::try_from(number & u64::from(u32::MAX)).ok()?.checked_sub(1)?;
         let generation = u32::try_from(number >> 32).ok()?;
@@ -103,12 +106,14 @@ impl<T, const DEPTH: usize> Transactions<T, DEPTH> {
 
     /// Requests that the peer has.
     #[must_use]
+    #[inline]
     pub const fn pending(&self) -> usize {
         self.pending
     }
 
     /// The id that the next request gets, if there is a place for it.
     #[must_use]
+    #[inline]
     pub fn next(&self) -> Option<TransactionId> {
         let place = if self.free == END { self.fresh } else { self.free };
         let generation = self.places.get(place as usize)?.generation;
@@ -116,6 +121,7 @@ impl<T, const DEPTH: usize> Transactions<T, DEPTH> {
     }
 
     /// Notes that the peer has, or is about to have, the request with the id that [`next`](Self::next) told.
+    #[inline]
     pub fn start(&mut self, id: TransactionId, request: T) {
         if self.next() != Some(id) {
             return;
@@ -135,6 +141,7 @@ impl<T, const DEPTH: usize> Transactions<T, DEPTH> {
 
     /// What is known of the request that has this number, if the peer has such a request.
     #[must_use]
+    #[inline]
     pub fn get(&self, number: u64) -> Option<&T> {
         let id = TransactionId::of(number)?;
         let place = self.places.get(id.place as usize)?;
@@ -145,17 +152,25 @@ impl<T, const DEPTH: usize> Transactions<T, DEPTH> {
     }
 
     /// Ends the request that has this number, and tells it.
+    #[inline]
     pub fn end(&mut self, number: u64) -> Option<(TransactionId, T)> {
-        self.get(number)?;
         let id = TransactionId::of(number)?;
         let place = self.places.get_mut(id.place as usize)?;
-        let State::Pending(request) = core::mem::replace(&mut place.state, State::Free(self.free)) else {
+        if place.generation != id.generation {
             return None;
-        };
-        place.generation = place.generation.wrapping_add(1);
-        self.free = id.place;
-        self.pending = self.pending.saturating_sub(1);
-        Some((id, request))
+        }
+        match core::mem::replace(&mut place.state, State::Free(self.free)) {
+            State::Pending(request) => {
+                place.generation = place.generation.wrapping_add(1);
+                self.free = id.place;
+                self.pending = self.pending.saturating_sub(1);
+                Some((id, request))
+            }
+            free => {
+                place.state = free;
+                None
+            }
+        }
     }
 
     /// Ends any request that the peer has.

@@ -16,6 +16,6 @@ pub use event::{Event, Fault, SubmitError};
 pub use identify::{IDENTIFY_BUFFER_LEN, Identify, IdentifyError};
 pub use negotiation::Properties;
 pub use outcome::Outcome;
-pub use queue::{Data, Polled, Queue, Submitted};
+pub use queue::{Batch, Data, Polled, Queue, Submitted};
 /// A command that the host has. It is told complete once, and its id then means nothing any more.
 pub use vmbus_proto::ringbuf::TransactionId as RequestId;

@@ -52,6 +52,7 @@ impl Negotiation {
         }
     }
 
+    #[inline]
     pub(super) const fn ready(&self) -> Option<(ProtocolVersion, Properties)> {
         match self.stage {
             Stage::Ready(version, properties) => Some((version, properties)),
@@ -60,6 +61,7 @@ impl Negotiation {
     }
 
     /// The form of packets: the long one until a version says otherwise, as Linux does.
+    #[inline]
     pub(super) fn form(&self) -> PacketForm {
         match self.stage {
             Stage::Begin | Stage::Version(_) => PacketForm::Long,
@@ -67,6 +69,12 @@ impl Negotiation {
                 version.packet_form()
             }
         }
+    }
+
+    /// Whether there is nothing to be sent: between commands, the usual case.
+    #[inline]
+    pub(super) const fn is_silent(&self) -> bool {
+        matches!(self.stage, Stage::Ready(..)) && self.asking.is_none()
     }
 
     /// The message that is to be sent now.

@@ -2,7 +2,8 @@
 
 use vmbus_proto::ringbuf::gpa::GpaRange;
 use vmbus_proto::ringbuf::{
-    Descriptor, Outgoing, PacketType, ReadError, RingMem, RingPair, Signal, Transactions, WriteError,
+    self, Descriptor, Outgoing, Packet, PacketType, ReadError, RingMem, RingPair, Signal, Transactions,
+    WriteError,
 };
 use zerocopy::little_endian::{U16, U32};
 
@@ -13,7 +14,7 @@ use super::outcome::Outcome;
 use crate::scsi::Cdb;
 use crate::wire::{
     DataDirection, GuestMessage, HostMessage, LunAddress, MAX_PACKET_LEN, PacketForm, ProtocolVersion,
-    QueueAction, ScsiRequest, SrbFlags,
+    QueueAction, ScsiRequest, SrbFlags, SrbPacket,
 };
 
 /// The transaction id of the negotiation: no request has it. Linux uses the same.
@@ -22,14 +23,16 @@ const CONTROL_ID: u64 = u64::MAX;
 /// One channel of a controller, as a driver uses it.
 ///
 /// It is a value that is fed by its rings: call [`poll`](Self::poll) after opening the channel and whenever the host
-/// signals. A primary channel negotiates by itself; from [`Event::Ready`] on, commands are [sent](Self::submit) and told
-/// [complete](Event::Completed). `DEPTH` is how many may be under way.
+/// signals. A primary channel negotiates by itself; from [`Event::Ready`] on, commands are [sent](Self::submit), or
+/// [several together](Self::batch), and told [complete](Event::Completed). `DEPTH` is how many may be under way.
 #[derive(Debug)]
 pub struct Queue<M, const DEPTH: usize> {
     ring: RingPair<M>,
     negotiation: Negotiation,
     /// With the bytes of each command's buffer.
     tickets: Transactions<u32, DEPTH>,
+    /// A signal that is needed and was not returned yet.
+    owed: Signal,
     fault: Option<Fault>,
 }
 
@@ -84,6 +87,7 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
             ring,
             negotiation,
             tickets: Transactions::new(),
+            owed: Signal::NotNeeded,
             fault: None,
         }
     }
@@ -100,10 +104,12 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
         self.fault
     }
 
+    #[inline]
     fn check(&self) -> Result<(), Fault> {
         self.fault.map_or(Ok(()), Err)
     }
 
+    #[cold]
     fn poison<T>(&mut self, fault: Fault) -> Result<T, Fault> {
         self.fault = Some(fault);
         Err(fault)
@@ -113,10 +119,11 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
     ///
     /// # Errors
     /// A breach of the protocol, or a host that refuses to negotiate; from then on always.
+    #[inline]
     pub fn poll(&mut self) -> Result<Polled, Fault> {
         self.check()?;
         self.ring.incoming.mask_interrupts();
-        let mut signal = Signal::NotNeeded;
+        let mut signal = core::mem::replace(&mut self.owed, Signal::NotNeeded);
         let (again, event) = match self.receive() {
             Ok(Some(event)) => {
                 signal = signal | self.ring.incoming.release_part();
@@ -128,11 +135,13 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
             }
             Err(fault) => return self.poison(fault),
         };
-        match self.send_control() {
-            Ok(sent) => signal = signal | sent,
-            // What happened is told first, as nobody would tell it again, and the fault by the next call.
-            Err(_) if event.is_some() => {}
-            Err(fault) => return Err(fault),
+        if !self.negotiation.is_silent() {
+            match self.send_control() {
+                Ok(sent) => signal = signal | sent,
+                // What happened is told first, as nobody would tell it again, and the fault by the next call.
+                Err(_) if event.is_some() => {}
+                Err(fault) => return Err(fault),
+            }
         }
         Ok(Polled { signal, again, event })
     }
@@ -144,12 +153,34 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
         let packet = match self.ring.incoming.read(&mut scratch) {
             Ok(Some(packet)) => packet,
             Ok(None) => return Ok(None),
-            Err(ReadError::Fault(fault)) => return Err(fault.into()),
-            Err(ReadError::ScratchTooSmall { needed, .. }) => {
-                return Err(Fault::PacketTooLong { len: needed });
-            }
-            Err(_) => return Err(Fault::PacketTooLong { len: usize::MAX }),
+            Err(error) => return Err(unreadable(error)),
         };
+        let transaction_id = packet.transaction_id();
+        let buffer = match packet.kind() {
+            PacketType::COMPLETION => self.tickets.get(transaction_id).copied(),
+            _ => None,
+        };
+        if let Some(buffer) = buffer
+            && let Some(answer) = HostMessage::answer(packet.payload())
+        {
+            // All is judged before the request is ended: one whose answer is a breach is told by `abort`.
+            let outcome = Outcome::of(&answer?, self.negotiation.form());
+            if outcome.transferred > buffer {
+                return Err(Fault::TransferLength {
+                    transferred: outcome.transferred,
+                    buffer,
+                });
+            }
+            let ended = self.tickets.end(transaction_id);
+            let (id, _) = ended.ok_or(Fault::UnknownRequest { transaction_id })?;
+            return Ok(Some(Some(Event::Completed { id, outcome })));
+        }
+        self.receive_other(&packet).map(Some)
+    }
+
+    /// What a packet means that is not the answer to a command which is under way.
+    #[cold]
+    fn receive_other(&mut self, packet: &Packet<'_>) -> Result<Option<Event>, Fault> {
         let transaction_id = packet.transaction_id();
         let answers = match packet.kind() {
             PacketType::COMPLETION => true,
@@ -164,7 +195,7 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
                     transaction_id,
                 });
             }
-            return Ok(Some(notice(&message)));
+            return Ok(notice(&message));
         };
         if !answers || transaction_id == 0 {
             return Err(Fault::Misplaced {
@@ -172,40 +203,26 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
                 transaction_id,
             });
         }
-        if transaction_id == CONTROL_ID {
-            let unasked = Fault::UnknownRequest { transaction_id };
-            return self.negotiation.answer(&completion).ok_or(unasked)?.map(Some);
+        let unasked = Fault::UnknownRequest { transaction_id };
+        if transaction_id != CONTROL_ID {
+            return Err(unasked);
         }
-        // All is judged before the request is ended: one whose answer is a breach is told by `abort`.
-        let Some(buffer) = self.tickets.get(transaction_id).copied() else {
-            return Err(Fault::UnknownRequest { transaction_id });
-        };
-        let outcome = Outcome::of(&completion.srb()?, self.negotiation.form());
-        if outcome.transferred > buffer {
-            return Err(Fault::TransferLength {
-                transferred: outcome.transferred,
-                buffer,
-            });
-        }
-        let (id, _) = self
-            .tickets
-            .end(transaction_id)
-            .ok_or(Fault::UnknownRequest { transaction_id })?;
-        Ok(Some(Some(Event::Completed { id, outcome })))
+        self.negotiation.answer(&completion).ok_or(unasked)?
     }
 
     /// Sends the negotiation's message, or leaves it for later when the ring is full.
+    #[cold]
     fn send_control(&mut self) -> Result<Signal, Fault> {
         let Some(message) = self.negotiation.outbound() else {
             return Ok(Signal::NotNeeded);
         };
-        match write(
-            &mut self.ring,
-            CONTROL_ID,
-            Descriptor::InBand,
-            &message,
-            self.negotiation.form(),
-        ) {
+        let packet = message.encode(self.negotiation.form());
+        match self.ring.outgoing.write(&Outgoing {
+            transaction_id: CONTROL_ID,
+            request_completion: true,
+            descriptor: Descriptor::InBand,
+            payload: &[packet.as_bytes()],
+        }) {
             Ok(signal) => {
                 self.negotiation.mark_sent();
                 Ok(signal)
@@ -220,55 +237,60 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
     ///
     /// # Errors
     /// When it cannot be sent, or not now.
+    #[inline]
     pub fn submit(&mut self, at: LunAddress, cdb: &Cdb, data: Data<'_>) -> Result<Submitted, SubmitError> {
+        let mut batch = self.batch()?;
+        let id = batch.submit(at, cdb, data)?;
+        let signal = batch.finish();
+        Ok(Submitted { id, signal })
+    }
+
+    /// Starts a batch: commands that are sent together, which is cheaper than one by one, with one signal at most.
+    ///
+    /// ```
+    /// use storvsc_proto::guest::{Data, Queue, SubmitError};
+    /// use storvsc_proto::scsi::Cdb;
+    /// use storvsc_proto::wire::LunAddress;
+    /// use vmbus_proto::ringbuf::gpa::GpaRange;
+    /// use vmbus_proto::ringbuf::RingMem;
+    ///
+    /// /// Sends as many of these reads as there is room for. Returns how many.
+    /// fn send<M: RingMem>(
+    ///     queue: &mut Queue<M, 64>,
+    ///     reads: &[(Cdb, GpaRange<'_>)],
+    ///     signal_host: impl Fn(),
+    /// ) -> Result<usize, SubmitError> {
+    ///     let mut batch = queue.batch()?;
+    ///     let mut sent = 0;
+    ///     for (cdb, buffer) in reads {
+    ///         match batch.submit(LunAddress::lun(0), cdb, Data::In(*buffer)) {
+    ///             Ok(_id) => sent += 1,
+    ///             // The rest can go when some of these are complete.
+    ///             Err(SubmitError::NoTicket { .. } | SubmitError::RingFull) => break,
+    ///             Err(error) => return Err(error),
+    ///         }
+    ///     }
+    ///     if batch.finish().is_needed() {
+    ///         signal_host();
+    ///     }
+    ///     Ok(sent)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// When no command can be sent, now or ever.
+    #[inline]
+    pub fn batch(&mut self) -> Result<Batch<'_, M, DEPTH>, SubmitError> {
         self.check()?;
-        let Some((version, properties)) = self.negotiation.ready() else {
-            return Err(SubmitError::NotReady);
-        };
-        let (direction, flags, range) = match &data {
-            Data::None => (DataDirection::NONE, SrbFlags::empty(), None),
-            Data::In(range) => (DataDirection::IN, SrbFlags::DATA_IN, Some(range)),
-            Data::Out(range) => (DataDirection::OUT, SrbFlags::DATA_OUT, Some(range)),
-        };
-        let len = range.map_or(0, GpaRange::byte_count);
-        if len > properties.max_transfer_bytes {
-            return Err(SubmitError::TooLong {
-                len: u64::from(len),
-                most: u64::from(properties.max_transfer_bytes),
-            });
-        }
-        let id = self
-            .tickets
-            .next()
-            .ok_or(SubmitError::NoTicket { depth: DEPTH })?;
-        let form = version.packet_form();
-        let message = GuestMessage::ExecuteSrb(srb(at, cdb, direction, flags, len, form));
-        let ranges = range.map_or(&[][..], core::slice::from_ref);
-        let descriptor = if ranges.is_empty() {
-            Descriptor::InBand
-        } else {
-            Descriptor::GpaDirect(ranges)
-        };
-        // The answer may be there before the call returns: the request is known before it is sent.
-        self.tickets.start(id, len);
-        match write(&mut self.ring, id.number(), descriptor, &message, form) {
-            Ok(signal) => Ok(Submitted { id, signal }),
-            Err(error) => {
-                self.tickets.end(id.number());
-                Err(match error {
-                    WriteError::Full { .. } => SubmitError::RingFull,
-                    WriteError::TooLarge { needed, max } => SubmitError::TooLong {
-                        len: needed,
-                        most: u64::from(max),
-                    },
-                    WriteError::Fault(fault) => {
-                        self.fault = Some(fault.into());
-                        SubmitError::Fault(fault.into())
-                    }
-                    _ => SubmitError::Fault(Fault::Closed),
-                })
-            }
-        }
+        let (version, properties) = self.negotiation.ready().ok_or(SubmitError::NotReady)?;
+        Ok(Batch {
+            ring: Some(self.ring.outgoing.batch()),
+            tickets: &mut self.tickets,
+            owed: &mut self.owed,
+            fault: &mut self.fault,
+            form: version.packet_form(),
+            max_transfer_bytes: properties.max_transfer_bytes,
+        })
     }
 
     /// Asks for sub-channels: the host offers them after [`Event::Answered`] says success.
@@ -325,20 +347,116 @@ const fn notice(message: &HostMessage) -> Option<Event> {
     }
 }
 
-#[inline]
-fn write<M: RingMem>(
-    ring: &mut RingPair<M>,
-    transaction_id: u64,
-    descriptor: Descriptor<'_>,
-    message: &GuestMessage,
+/// The fault behind a packet that cannot be read.
+#[cold]
+const fn unreadable(error: ReadError) -> Fault {
+    match error {
+        ReadError::Fault(fault) => Fault::Ring(fault),
+        ReadError::ScratchTooSmall { needed, .. } => Fault::PacketTooLong { len: needed },
+        _ => Fault::PacketTooLong { len: usize::MAX },
+    }
+}
+
+/// Commands that are sent together: what [`Queue::batch`] starts.
+///
+/// The host sees none of them before [`finish`](Self::finish), but for a ring that gets full: then what was submitted so far
+/// is sent at once. A batch that is dropped is sent too, and whether the host has to be signalled is told by the next call
+/// of the queue's that tells such a thing.
+#[derive(Debug)]
+#[must_use = "`finish` tells whether the host has to be signalled"]
+pub struct Batch<'a, M: RingMem, const DEPTH: usize> {
+    /// Until the batch is sent.
+    ring: Option<ringbuf::Batch<'a, M>>,
+    tickets: &'a mut Transactions<u32, DEPTH>,
+    owed: &'a mut Signal,
+    fault: &'a mut Option<Fault>,
     form: PacketForm,
-) -> Result<Signal, WriteError> {
-    ring.outgoing.write(&Outgoing {
-        transaction_id,
-        request_completion: true,
-        descriptor,
-        payload: &[message.encode(form).as_bytes()],
-    })
+    max_transfer_bytes: u32,
+}
+
+impl<M: RingMem, const DEPTH: usize> Batch<'_, M, DEPTH> {
+    /// Adds a command. Its buffer is the host's until [`Event::Completed`] names it.
+    ///
+    /// # Errors
+    /// When it cannot be sent, or not now. The batch goes on without it.
+    #[inline]
+    pub fn submit(&mut self, at: LunAddress, cdb: &Cdb, data: Data<'_>) -> Result<RequestId, SubmitError> {
+        let (direction, flags, range) = match &data {
+            Data::None => (DataDirection::NONE, SrbFlags::empty(), None),
+            Data::In(range) => (DataDirection::IN, SrbFlags::DATA_IN, Some(range)),
+            Data::Out(range) => (DataDirection::OUT, SrbFlags::DATA_OUT, Some(range)),
+        };
+        let len = range.map_or(0, GpaRange::byte_count);
+        if len > self.max_transfer_bytes {
+            return Err(SubmitError::TooLong {
+                len: u64::from(len),
+                most: u64::from(self.max_transfer_bytes),
+            });
+        }
+        let id = self
+            .tickets
+            .next()
+            .ok_or(SubmitError::NoTicket { depth: DEPTH })?;
+        let packet = SrbPacket::command(srb(at, cdb, direction, flags, len, self.form));
+        let descriptor = match range {
+            None => Descriptor::InBand,
+            Some(range) => Descriptor::GpaDirect(core::slice::from_ref(range)),
+        };
+        let outgoing = Outgoing {
+            transaction_id: id.number(),
+            request_completion: true,
+            descriptor,
+            payload: &[packet.bytes(self.form)],
+        };
+        // It is there until `finish` takes the batch itself.
+        let ring = self.ring.as_mut().ok_or(Fault::Closed)?;
+        match ring.push(&outgoing) {
+            Ok(()) => {
+                // No answer is looked at before the batch ends, so that it is known in time.
+                self.tickets.start(id, len);
+                Ok(id)
+            }
+            Err(error) => Err(self.refused(error)),
+        }
+    }
+
+    #[cold]
+    fn refused(&mut self, error: WriteError) -> SubmitError {
+        let fault = match error {
+            WriteError::Full { .. } => return SubmitError::RingFull,
+            WriteError::TooLarge { needed, max } => {
+                return SubmitError::TooLong {
+                    len: needed,
+                    most: u64::from(max),
+                };
+            }
+            WriteError::Fault(fault) => fault.into(),
+            _ => return SubmitError::Fault(Fault::Closed),
+        };
+        *self.fault = Some(fault);
+        SubmitError::Fault(fault)
+    }
+
+    /// Sends the commands, and tells whether the host has to be signalled.
+    #[inline]
+    pub fn finish(mut self) -> Signal {
+        self.send();
+        core::mem::replace(self.owed, Signal::NotNeeded)
+    }
+
+    #[inline]
+    fn send(&mut self) {
+        if let Some(ring) = self.ring.take() {
+            *self.owed = *self.owed | ring.publish();
+        }
+    }
+}
+
+impl<M: RingMem, const DEPTH: usize> Drop for Batch<'_, M, DEPTH> {
+    #[inline]
+    fn drop(&mut self) {
+        self.send();
+    }
 }
 
 #[inline]

@@ -73,15 +73,18 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
         }
     }
 
+    #[inline]
     pub(crate) const fn fault(&self) -> Option<Fault> {
         self.fault
     }
 
+    #[inline]
     pub(crate) fn check(&self) -> Result<(), Fault> {
         self.fault.map_or(Ok(()), Err)
     }
 
     /// Poisons the channel.
+    #[cold]
     pub(crate) fn poison<T>(&mut self, fault: Fault) -> Result<T, Fault> {
         self.fault = Some(fault);
         self.tickets.drop_answers();
@@ -89,16 +92,19 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
     }
 
     /// Gives the guest the room back of what was read.
+    #[inline]
     pub(crate) fn release(&mut self) {
         let signal = self.ring.incoming.release();
         self.owe(signal);
     }
 
+    #[inline]
     pub(crate) fn owe(&mut self, signal: Signal) {
         self.owed = self.owed | signal;
     }
 
     /// The signal that is owed; it is owed no more.
+    #[inline]
     pub(crate) fn take_signal(&mut self) -> Signal {
         core::mem::replace(&mut self.owed, Signal::NotNeeded)
     }
@@ -119,7 +125,16 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
     }
 
     /// Sends what waits for room.
+    #[inline]
     pub(crate) fn flush(&mut self) -> Result<Flushed, Fault> {
+        if self.tickets.has_answers() || self.remove_device || self.enumerate_bus {
+            return self.flush_waiting();
+        }
+        Ok(Flushed::All)
+    }
+
+    #[cold]
+    fn flush_waiting(&mut self) -> Result<Flushed, Fault> {
         match self.send_all() {
             Ok(()) => Ok(Flushed::All),
             Err(WriteError::Full { .. }) => {
@@ -142,6 +157,11 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
             self.owe(signal);
             return Ok(());
         }
+        self.keep(reply)
+    }
+
+    #[cold]
+    fn keep(&mut self, reply: Reply) -> Result<(), Fault> {
         // There is a place: the request had one.
         self.tickets.answer(reply);
         self.flush().map(drop)
@@ -234,13 +254,14 @@ impl Sender {
     }
 
     /// The answer to an SRB that no LUN has seen.
+    #[cold]
     pub(crate) fn refuse_srb(&self, request: &ScsiRequest, refusal: &Refusal) -> Option<Reply> {
         let status = match refusal {
             Refusal::OutOfOrder { .. } => NtStatus::INVALID_DEVICE_STATE,
             _ => NtStatus::INVALID_PARAMETER,
         };
-        let srb = Outcome::refused(SrbStatus::INVALID_REQUEST).to_srb(request, self.form);
-        self.reply(status, &CompletionBody::Srb(srb))
+        self.running(*request)
+            .reply(&Outcome::refused(SrbStatus::INVALID_REQUEST), status)
     }
 }
 

@@ -102,33 +102,27 @@ impl Outcome {
         self.sense.as_ref()
     }
 
-    /// The SRB that answers `request`.
+    /// Makes the SRB of a request the one that answers it.
     ///
     /// Linux goes by both statuses, the sense data and the transfer length; the rest of the request comes
     /// back as it was, but for the CDB, whose place the sense data takes.
-    #[must_use]
     #[inline]
-    pub(crate) fn to_srb(self, request: &ScsiRequest, form: PacketForm) -> ScsiRequest {
+    pub(crate) fn answer(&self, srb: &mut ScsiRequest, form: PacketForm) {
         let mut status = SrbStatusByte::new(self.srb_status);
-        let mut payload = [0; 20];
-        let mut sense_length = 0;
-        if let Some(sense) = self.sense {
+        srb.cdb_or_sense = [0; 20];
+        srb.sense_length = 0;
+        if let Some(sense) = &self.sense {
             status = status.with_autosense();
             // The fixed format, 18 bytes, is what both forms have room for and what guests expect.
-            for (to, from) in payload.iter_mut().zip(sense.to_fixed()) {
+            for (to, from) in srb.cdb_or_sense.iter_mut().zip(sense.to_fixed()) {
                 *to = from;
-                sense_length = u8::saturating_add(sense_length, 1);
+                srb.sense_length = srb.sense_length.saturating_add(1);
             }
         }
-        ScsiRequest {
-            length: U16::new(u16::try_from(form.body_len()).unwrap_or(u16::MAX)),
-            srb_status: status,
-            scsi_status: self.scsi_status,
-            sense_length,
-            transfer_length: U32::new(self.transferred),
-            cdb_or_sense: payload,
-            ..*request
-        }
+        srb.length = U16::new(u16::try_from(form.body_len()).unwrap_or(u16::MAX));
+        srb.srb_status = status;
+        srb.scsi_status = self.scsi_status;
+        srb.transfer_length = U32::new(self.transferred);
     }
 }
 

@@ -176,20 +176,18 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
             event: None,
         };
         for _ in 0..budget {
-            let Accepted { signal, next } = self.accept(luns, memory)?;
+            let Accepted { signal, next } = self.take(luns, memory, |channel, lun, work, running| {
+                let result = work.perform(lun.backend(), memory);
+                channel.answered(running.finish(result), Next::Again)
+            })?;
             served.signal = served.signal | signal;
             match next {
-                Next::Request { ticket, lun, work } => {
-                    let result = work.perform(lun.backend(), memory);
-                    let reply = self.channel.tickets.complete(&ticket, result);
-                    self.channel.send(reply.flatten())?;
-                    served.signal = served.signal | self.channel.take_signal();
-                }
                 Next::Event(event) => {
                     served.event = Some(event);
                     break;
                 }
-                Next::Again => {}
+                // Every request was answered at once.
+                Next::Again | Next::Request { .. } => {}
                 Next::Busy | Next::Blocked | Next::Idle => {
                     served.again = false;
                     break;
@@ -213,6 +211,23 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
         luns: &'l [Lun<B>],
         memory: &'q B::Memory,
     ) -> Result<Accepted<'q, 'l, B>, Fault> {
+        self.take(luns, memory, |channel, lun, work, running| {
+            match channel.tickets.start(running) {
+                Some(ticket) => channel.accepted(Next::Request { ticket, lun, work }),
+                // Looked at before: there is a place.
+                None => channel.accepted(Next::Busy),
+            }
+        })
+    }
+
+    /// Takes the next packet, and has `run` see to a request that needs work of a disk.
+    #[inline]
+    fn take<'q, 'l, B: BlockBackend>(
+        &'q mut self,
+        luns: &'l [Lun<B>],
+        memory: &'q B::Memory,
+        run: impl FnOnce(&mut Channel<M, DEPTH>, &'l Lun<B>, Work<'q>, Running) -> Taken<'q, 'l, B>,
+    ) -> Taken<'q, 'l, B> {
         let Self {
             channel,
             scratch,
@@ -251,8 +266,16 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
             Ok(sender) => sender,
             Err(fault) => return channel.poison(fault),
         };
-        let message = match GuestMessage::decode(packet.payload()) {
-            Ok(message) => message,
+        let payload = packet.payload();
+        let decoded = match GuestMessage::command(payload) {
+            Some(request) => request,
+            None => match GuestMessage::decode(payload) {
+                Ok(message) => return channel.negotiate(sender, &message),
+                Err(error) => Err(error),
+            },
+        };
+        let request = match decoded {
+            Ok(request) => request,
             Err(error) => {
                 let status = match error {
                     WireError::NotForThisDirection { .. } => NtStatus::INVALID_DEVICE_REQUEST,
@@ -260,9 +283,6 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
                 };
                 return channel.refuse(sender.reply(status, &CompletionBody::Empty), error.into());
             }
-        };
-        let GuestMessage::ExecuteSrb(request) = message else {
-            return channel.negotiate(sender, &message);
         };
         channel.counters.commands = channel.counters.commands.wrapping_add(1);
         let (cdb, buffer) = match judge_srb(&packet, &request, channel.negotiation.stage(), &channel.config) {
@@ -279,7 +299,10 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
         };
         let running = sender.running(request);
         match target::plan(luns, request.address(), call) {
-            target::Planned::Done(outcome) => channel.answered(running.reply(outcome), Next::Again),
+            target::Planned::Done(outcome) => {
+                let reply = running.reply(&outcome, outcome.srb_status().nt_status());
+                channel.answered(reply, Next::Again)
+            }
             target::Planned::Work {
                 lun,
                 work,
@@ -290,11 +313,7 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
                     writes: work.writes(),
                     ..running
                 };
-                match channel.tickets.start(running) {
-                    Some(ticket) => channel.accepted(Next::Request { ticket, lun, work }),
-                    // Looked at above: there is a place.
-                    None => channel.accepted(Next::Busy),
-                }
+                run(channel, lun, work, running)
             }
         }
     }
@@ -357,7 +376,10 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
     }
 }
 
-/// What `accept` ends with, which lends nothing of the packet.
+/// What `take` ends with.
+type Taken<'q, 'l, B> = Result<Accepted<'q, 'l, B>, Fault>;
+
+/// What `take` ends with, which lends nothing of the packet.
 impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
     #[inline]
     fn accepted<'q, 'l, B>(&mut self, next: Next<'q, 'l, B>) -> Result<Accepted<'q, 'l, B>, Fault> {
@@ -368,6 +390,7 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
     }
 
     /// Sends an answer, or keeps it.
+    #[inline]
     fn answered<'q, 'l, B>(
         &mut self,
         reply: Option<Reply>,
@@ -377,6 +400,7 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
         self.accepted(next)
     }
 
+    #[cold]
     fn refuse<'q, 'l, B>(
         &mut self,
         reply: Option<Reply>,
@@ -386,6 +410,7 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
         self.answered(reply, Next::Event(Event::Refused(refusal)))
     }
 
+    #[cold]
     fn negotiate<'q, 'l, B>(
         &mut self,
         sender: Sender,

@@ -2,7 +2,7 @@
 
 use crate::host::{BlockError, Outcome};
 use crate::wire::{
-    Completion, CompletionBody, EncodedPacket, HostMessage, NtStatus, PacketForm, ScsiRequest,
+    Completion, CompletionBody, EncodedPacket, HostMessage, NtStatus, PacketForm, ScsiRequest, SrbPacket,
 };
 
 use super::outcome::failure;
@@ -19,6 +19,7 @@ pub struct Ticket {
 /// What is known of a request that is under way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Running {
+    /// As it came; its answer is made in the same place.
     pub(crate) request: ScsiRequest,
     pub(crate) form: PacketForm,
     /// Who is to be answered; `None` for nobody.
@@ -29,23 +30,25 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// The answer.
+    /// The answer, with the packet's status that goes with the outcome or with this one.
     #[inline]
-    pub(crate) fn reply(&self, outcome: Outcome) -> Option<Reply> {
+    pub(crate) fn reply(mut self, outcome: &Outcome, status: NtStatus) -> Option<Reply> {
         let transaction_id = self.answer_to?;
-        let srb = outcome.to_srb(&self.request, self.form);
+        outcome.answer(&mut self.request, self.form);
         Some(Reply {
             transaction_id,
-            packet: HostMessage::encode_srb(outcome.srb_status().nt_status(), &srb, self.form),
+            packet: EncodedPacket::srb(self.form, SrbPacket::answer(status, self.request)),
         })
     }
 
+    /// The answer, when the disk has done or not done what it was asked for.
     #[inline]
-    fn outcome(&self, result: Result<(), BlockError>) -> Outcome {
-        match result {
+    pub(crate) fn finish(self, result: Result<(), BlockError>) -> Option<Reply> {
+        let outcome = match result {
             Ok(()) => Outcome::good(self.transferred),
             Err(error) => failure(error, self.writes),
-        }
+        };
+        self.reply(&outcome, outcome.srb_status().nt_status())
     }
 }
 
@@ -166,7 +169,7 @@ impl<const DEPTH: usize> Tickets<DEPTH> {
         if slot.generation != ticket.generation {
             return None;
         }
-        let reply = running.reply(running.outcome(result));
+        let reply = running.finish(result);
         slot.state = State::Free;
         self.running = self.running.saturating_sub(1);
         Some(reply)

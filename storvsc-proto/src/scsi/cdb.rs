@@ -42,6 +42,27 @@ impl Cdb {
         Ok(Self { bytes: padded, len })
     }
 
+    /// The first `len` of these bytes.
+    ///
+    /// # Errors
+    /// When that is none, or more than 16.
+    #[inline]
+    pub(crate) fn first(bytes: [u8; MAX_CDB_LEN], len: u8) -> Result<Self, CdbLengthError> {
+        let missing = u32::try_from(MAX_CDB_LEN)
+            .ok()
+            .and_then(|most| most.checked_sub(len.into()));
+        let Some(missing) = missing.filter(|_| len > 0) else {
+            return Err(CdbLengthError { len: len.into() });
+        };
+        // Of fewer than 16 missing bytes, so that not all bits are shifted out.
+        let kept = u128::MAX >> missing.wrapping_mul(u8::BITS);
+        Ok(Self {
+            bytes: (u128::from_le_bytes(bytes) & kept).to_le_bytes(),
+            len,
+        })
+    }
+
+    #[inline]
     pub(super) fn of<T: IntoBytes + Immutable>(form: &T) -> Self {
         const { assert!(size_of::<T>() <= MAX_CDB_LEN, "a CDB has 16 bytes at most") };
         let mut bytes = [0; MAX_CDB_LEN];

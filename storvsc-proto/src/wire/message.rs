@@ -59,6 +59,13 @@ pub struct EncodedPacket {
 }
 
 impl EncodedPacket {
+    /// A packet with an SRB, of which the short form leaves out the tail.
+    #[inline]
+    pub(crate) fn srb(form: PacketForm, packet: SrbPacket) -> Self {
+        let bytes = zerocopy::transmute!(packet);
+        Self { bytes, form }
+    }
+
     #[inline]
     fn new<B: IntoBytes + Immutable>(form: PacketForm, header: PacketHeader, body: &B) -> Self {
         const { assert!(size_of::<B>() <= MAX_BODY_LEN, "an SRB is the longest body") };
@@ -79,6 +86,46 @@ impl EncodedPacket {
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.form.packet_len()).unwrap_or(&self.bytes)
+    }
+}
+
+/// A packet with an SRB: what nearly all packets are, either way.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(crate) struct SrbPacket {
+    pub(crate) header: PacketHeader,
+    pub(crate) srb: ScsiRequest,
+}
+const _: () = assert!(size_of::<SrbPacket>() == MAX_PACKET_LEN);
+
+impl SrbPacket {
+    /// A command.
+    #[inline]
+    pub(crate) const fn command(srb: ScsiRequest) -> Self {
+        Self {
+            header: PacketHeader::new(
+                Operation::EXECUTE_SRB,
+                PacketFlags::REQUEST_COMPLETION,
+                NtStatus::SUCCESS,
+            ),
+            srb,
+        }
+    }
+
+    /// The answer to a command.
+    #[inline]
+    pub(crate) const fn answer(status: NtStatus, srb: ScsiRequest) -> Self {
+        Self {
+            header: PacketHeader::new(Operation::COMPLETE_IO, PacketFlags::empty(), status),
+            srb,
+        }
+    }
+
+    /// The bytes that this form has of it.
+    #[inline]
+    pub(crate) fn bytes(&self, form: PacketForm) -> &[u8] {
+        let bytes = self.as_bytes();
+        bytes.get(..form.packet_len()).unwrap_or(bytes)
     }
 }
 
@@ -109,6 +156,7 @@ fn body<T: FromBytes + KnownLayout + Immutable + Unaligned>(
         .map_err(|_| too_short(operation, body.len(), size_of::<T>()))
 }
 
+#[cold]
 fn too_short(operation: Operation, body_len: usize, body_needed: usize) -> WireError {
     let header = size_of::<PacketHeader>();
     WireError::TooShort {
@@ -121,16 +169,14 @@ fn too_short(operation: Operation, body_len: usize, body_needed: usize) -> WireE
 /// An SRB, of either form; the tail that the short form lacks is zero.
 #[inline]
 fn srb(operation: Operation, body: &[u8]) -> Result<ScsiRequest, WireError> {
-    let short = PacketForm::Short.body_len();
-    if body.len() < short {
-        return Err(too_short(operation, body.len(), short));
+    if let Ok((srb, _)) = ScsiRequest::read_from_prefix(body) {
+        return Ok(srb);
     }
+    let short = PacketForm::Short.body_len();
     // Of what is longer than the short form, and not as long as the long one, the rest means nothing.
-    let body = if body.len() < MAX_BODY_LEN {
-        body.get(..short).unwrap_or(body)
-    } else {
-        body
-    };
+    let body = body
+        .get(..short)
+        .ok_or_else(|| too_short(operation, body.len(), short))?;
     let bytes: [u8; MAX_BODY_LEN] = padded(body);
     Ok(zerocopy::transmute!(bytes))
 }
@@ -177,6 +223,14 @@ pub enum GuestMessage {
 }
 
 impl GuestMessage {
+    /// The SRB of a packet that says `EXECUTE_SRB`, without a detour over the enum; `None` for any other packet.
+    #[inline]
+    pub(crate) fn command(bytes: &[u8]) -> Option<Result<ScsiRequest, WireError>> {
+        let (header, body) = split(bytes).ok()?;
+        let operation = Operation(header.operation.get());
+        (operation == Operation::EXECUTE_SRB).then(|| srb(operation, body))
+    }
+
     /// Decodes a packet's payload.
     ///
     /// # Errors
@@ -250,7 +304,7 @@ impl GuestMessage {
                     count: U16::new(*count),
                 },
             ),
-            Self::ExecuteSrb(request) => EncodedPacket::new(form, header, request),
+            Self::ExecuteSrb(request) => EncodedPacket::srb(form, SrbPacket::command(*request)),
             Self::ResetLun(at) => {
                 let request = ScsiRequest {
                     path: at.path,
@@ -437,6 +491,14 @@ pub enum HostMessage {
 }
 
 impl HostMessage {
+    /// The SRB of a packet that says `COMPLETE_IO`, without a detour over the enum; `None` for any other packet.
+    #[inline]
+    pub(crate) fn answer(bytes: &[u8]) -> Option<Result<ScsiRequest, WireError>> {
+        let (header, body) = split(bytes).ok()?;
+        let operation = Operation(header.operation.get());
+        (operation == Operation::COMPLETE_IO).then(|| srb(operation, body))
+    }
+
     /// Decodes a packet's payload. Of what is unasked and has no body, the first 4 bytes are enough.
     ///
     /// # Errors
@@ -470,13 +532,6 @@ impl HostMessage {
             Operation::EVENT_NOTIFICATION => Self::EventNotification(body(operation, rest)?),
             _ => return Err(WireError::NotForThisDirection { operation }),
         })
-    }
-
-    /// Encodes the answer to `EXECUTE_SRB`, as [`encode`](Self::encode) does.
-    #[inline]
-    pub(crate) fn encode_srb(status: NtStatus, srb: &ScsiRequest, form: PacketForm) -> EncodedPacket {
-        let header = PacketHeader::new(Operation::COMPLETE_IO, PacketFlags::empty(), status);
-        EncodedPacket::new(form, header, srb)
     }
 
     /// Its operation.

@@ -28,6 +28,7 @@ mod properties;
 mod srb;
 mod version;
 
+pub(crate) use message::SrbPacket;
 pub use message::{Completion, CompletionBody, EncodedPacket, GuestMessage, HostMessage, WireError};
 pub use packet::{MAX_BODY_LEN, MAX_PACKET_LEN, NtStatus, Operation, PacketFlags, PacketForm, PacketHeader};
 pub use properties::{

@@ -106,6 +106,7 @@ layout!(PacketHeader, size 12, operation @ 0, flags @ 4, status @ 8);
 impl PacketHeader {
     /// A header with these values.
     #[must_use]
+    #[inline]
     pub const fn new(operation: Operation, flags: PacketFlags, status: NtStatus) -> Self {
         Self {
             operation: U32::new(operation.0),
@@ -132,6 +133,7 @@ pub enum PacketForm {
 impl PacketForm {
     /// Bytes of a packet, the header included.
     #[must_use]
+    #[inline]
     pub const fn packet_len(self) -> usize {
         match self {
             Self::Short => 48,
@@ -141,6 +143,7 @@ impl PacketForm {
 
     /// Bytes of a packet's body: an SRB, or anything else padded with zeroes to the SRB's length.
     #[must_use]
+    #[inline]
     pub const fn body_len(self) -> usize {
         match self {
             Self::Short => 36,
@@ -150,6 +153,7 @@ impl PacketForm {
 
     /// Most bytes of sense data in an SRB.
     #[must_use]
+    #[inline]
     pub const fn sense_len(self) -> usize {
         match self {
             Self::Short => 18,
@@ -159,6 +163,7 @@ impl PacketForm {
 
     /// The form that holds a payload of this many bytes completely: [`Long`](Self::Long) from 64 bytes on.
     #[must_use]
+    #[inline]
     pub const fn of_packet_len(len: usize) -> Self {
         if len >= Self::Long.packet_len() {
             Self::Long

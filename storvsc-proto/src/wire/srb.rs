@@ -81,6 +81,7 @@ impl SrbStatus {
     ///
     /// Source: OpenVMM `convert_srb_status_to_nt_status`.
     #[must_use]
+    #[inline]
     pub const fn nt_status(self) -> NtStatus {
         match self {
             Self::SUCCESS => NtStatus::SUCCESS,
@@ -115,6 +116,7 @@ impl SrbStatusByte {
 
     /// The byte of a status, without flags.
     #[must_use]
+    #[inline]
     pub const fn new(status: SrbStatus) -> Self {
         Self(status.0 & !(Self::AUTOSENSE_VALID | Self::QUEUE_FROZEN))
     }
@@ -135,6 +137,7 @@ impl SrbStatusByte {
 
     /// Whether sense data is valid.
     #[must_use]
+    #[inline]
     pub const fn autosense_valid(self) -> bool {
         self.0 & Self::AUTOSENSE_VALID != 0
     }
@@ -355,8 +358,8 @@ impl ScsiRequest {
     /// When its length is 0 or beyond [`MAX_CDB_LEN`].
     #[inline]
     pub fn cdb(&self) -> Result<Cdb, CdbLengthError> {
-        let len = usize::from(self.cdb_length);
-        Cdb::new(self.cdb_or_sense.get(..len).ok_or(CdbLengthError { len })?)
+        let [bytes @ .., _, _, _, _] = self.cdb_or_sense;
+        Cdb::first(bytes, self.cdb_length)
     }
 
     /// The sense data of an answer, or `None` when its length is beyond what the form has room for. Empty

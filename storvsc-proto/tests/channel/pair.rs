@@ -161,6 +161,85 @@ fn the_newest_version_is_agreed_on_and_properties_are_told() {
 }
 
 #[test]
+fn commands_of_a_batch_are_sent_together() {
+    let (mut pair, _) = Pair::ready(vec![Lun::new(0, RamDisk::new(64))]);
+    let cdb = Command::TestUnitReady.to_cdb();
+    let mut batch = pair.guest.batch().unwrap();
+    let ids: Vec<_> = (0..DEPTH)
+        .map(|_| batch.submit(LunAddress::lun(0), &cdb, Data::None).unwrap())
+        .collect();
+    assert_eq!(
+        batch.submit(LunAddress::lun(0), &cdb, Data::None),
+        Err(SubmitError::NoTicket { depth: DEPTH })
+    );
+    let before = pair.host.counters().packets;
+    while pair.host.service(&pair.luns, &pair.ram, 8).unwrap().again {}
+    assert_eq!(pair.host.counters().packets, before, "nothing is visible yet");
+    assert!(batch.finish().is_needed());
+    let served = pair.host.service(&pair.luns, &pair.ram, 1).unwrap();
+    assert!(served.signal.is_needed());
+    pair.run();
+    let completed: Vec<_> = pair
+        .events
+        .iter()
+        .map(|event| match event {
+            Event::Completed { id, outcome } if outcome.is_good() => *id,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(completed, ids);
+}
+
+#[test]
+fn a_batch_that_is_dropped_is_sent_and_its_signal_told_later() {
+    let (mut pair, _) = Pair::ready(vec![Lun::new(0, RamDisk::new(64))]);
+    let cdb = Command::TestUnitReady.to_cdb();
+    let mut batch = pair.guest.batch().unwrap();
+    let id = batch.submit(LunAddress::lun(0), &cdb, Data::None).unwrap();
+    drop(batch);
+    // No command is added: what is told is owed from before.
+    assert!(pair.guest.batch().unwrap().finish().is_needed());
+    assert!(!pair.guest.batch().unwrap().finish().is_needed(), "once");
+    let _ = pair.host.service(&pair.luns, &pair.ram, 8).unwrap();
+    pair.run();
+    assert!(matches!(pair.events[..], [Event::Completed { id: completed, .. }] if completed == id));
+
+    let mut batch = pair.guest.batch().unwrap();
+    batch.submit(LunAddress::lun(0), &cdb, Data::None).unwrap();
+    drop(batch);
+    assert!(pair.guest.poll().unwrap().signal.is_needed());
+}
+
+#[test]
+fn a_batch_that_fills_the_ring_lets_the_host_see_what_is_there() {
+    let (mut pair, _) = Pair::ready(vec![Lun::new(0, RamDisk::new(4096))]);
+    let len = 1 << 20;
+    let pages = buffer_pages(0, len);
+    let range = GpaRange::new(0, len as u32, &pages).unwrap();
+    let cdb = Command::Read {
+        lba: 0,
+        blocks: 2048,
+        force_unit_access: false,
+    }
+    .to_cdb();
+    // A list of 256 pages takes 2 KiB of a ring of 8.
+    let mut batch = pair.guest.batch().unwrap();
+    for _ in 0..3 {
+        batch.submit(LunAddress::lun(0), &cdb, Data::In(range)).unwrap();
+    }
+    let refused = batch.submit(LunAddress::lun(0), &cdb, Data::In(range));
+    assert_eq!(refused, Err(SubmitError::RingFull));
+    let served = pair.host.service(&pair.luns, &pair.ram, 1).unwrap();
+    assert!(served.signal.is_needed(), "the first was visible, and answered");
+    // The host was awake when the rest became visible, or is signalled for it.
+    batch.submit(LunAddress::lun(0), &cdb, Data::In(range)).unwrap();
+    assert!(batch.finish().is_needed());
+    pair.run();
+    assert_eq!(pair.events.len(), 4);
+    assert_eq!(pair.guest.outstanding(), 0);
+}
+
+#[test]
 fn a_disk_is_identified_read_written_flushed_and_trimmed() {
     let (mut pair, properties) = Pair::ready(vec![Lun::new(0, RamDisk::new(4096))]);
     let disk = pair.identify(0, properties).unwrap();

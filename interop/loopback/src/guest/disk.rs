@@ -1,7 +1,5 @@
 //! The guest's disk driver, over `storvsc-proto`'s queue.
 
-use std::collections::VecDeque;
-
 use hvcall::GuestMemory;
 use storvsc_proto::guest::{
     Data, Disk, Event, Identify, Outcome, Properties, Queue, Request, RequestId, SubmitError,
@@ -31,11 +29,12 @@ pub(crate) struct DiskDriver {
     signal: Signal,
     buffers: Frames,
     pfns: Vec<U64>,
-    /// Commands under way, and which page of the buffers each has.
-    running: VecDeque<(RequestId, usize)>,
+    /// Which page of the buffers a read has, by its command's place.
+    pages: [usize; DEPTH],
     /// Pages of the buffers that no command has.
     free: Vec<usize>,
-    completed: VecDeque<(RequestId, Outcome)>,
+    /// How the command ended that was [started](Self::start).
+    completed: Option<Outcome>,
     ready: Option<(ProtocolVersion, Properties)>,
     sub_channels: Option<bool>,
 }
@@ -71,9 +70,9 @@ impl DiskDriver {
             signal: Signal::NotNeeded,
             pfns: buffers.pfns(),
             buffers,
-            running: VecDeque::with_capacity(DEPTH),
+            pages: [0; DEPTH],
             free: (0..DEPTH).collect(),
-            completed: VecDeque::with_capacity(DEPTH),
+            completed: None,
             ready: None,
             sub_channels: None,
         })
@@ -90,15 +89,26 @@ impl DiskDriver {
     }
 
     /// Serves the channel, if there is reason to: takes completions, and sends what the negotiation is to send.
-    #[inline]
     pub(crate) fn serve(&mut self, guest: &mut Guest) -> Result<()> {
+        self.poll(guest, |driver, _, outcome| {
+            driver.completed = Some(outcome);
+            Ok(())
+        })
+    }
+
+    #[inline]
+    fn poll(
+        &mut self,
+        guest: &mut Guest,
+        mut completed: impl FnMut(&mut Self, RequestId, Outcome) -> Result<()>,
+    ) -> Result<()> {
         self.again |= guest.take_flag(self.channel);
         while self.again {
             let polled = self.queue.poll()?;
             self.signal = self.signal | polled.signal;
             self.again = polled.again;
             match polled.event {
-                Some(Event::Completed { id, outcome }) => self.completed.push_back((id, outcome)),
+                Some(Event::Completed { id, outcome }) => completed(self, id, outcome)?,
                 Some(Event::Ready { version, properties }) => self.ready = Some((version, properties)),
                 Some(Event::Answered { status, .. }) => self.sub_channels = Some(status == NtStatus::SUCCESS),
                 Some(other) => return Err(unexpected("the guest's disk", format_args!("{other:?}"))),
@@ -131,7 +141,7 @@ impl DiskDriver {
     pub(crate) fn start(&mut self, guest: &Guest, request: &Request, data: Option<&[u8]>) -> Result<()> {
         let len = request.len as usize;
         expect(
-            self.running.is_empty() && len <= self.buffers.len(),
+            self.is_idle() && len <= self.buffers.len(),
             "the buffers are taken",
         )?;
         if let Some(bytes) = data {
@@ -157,7 +167,7 @@ impl DiskDriver {
     /// How the command ended that was [started](Self::start), and what is in its buffer, of `len` bytes.
     pub(crate) fn finish(&mut self, guest: &mut Guest, len: u32) -> Result<Option<(Outcome, Vec<u8>)>> {
         self.serve(guest)?;
-        let Some((_, outcome)) = self.completed.pop_front() else {
+        let Some(outcome) = self.completed.take() else {
             return Ok(None);
         };
         let mut bytes = vec![0; len as usize];
@@ -181,50 +191,53 @@ impl DiskDriver {
         depth: usize,
         mut next: impl FnMut() -> Option<Cdb>,
     ) -> Result<()> {
-        while self.running.len() < depth {
-            let Some(place) = self.free.pop() else { break };
+        let mut under_way = self.queue.outstanding();
+        let mut batch = self.queue.batch()?;
+        while under_way < depth {
+            let Some(page) = self.free.pop() else { break };
             let Some(cdb) = next() else {
-                self.free.push(place);
+                self.free.push(page);
                 break;
             };
-            let pfns = self.pfns.get(place..=place).unwrap_or_default();
+            let pfns = self.pfns.get(page..=page).unwrap_or_default();
             let range =
                 GpaRange::new(0, PAGE_BYTES, pfns).map_err(|fault| unexpected("the guest's disk", fault))?;
-            match self.queue.submit(LunAddress::lun(0), &cdb, Data::In(range)) {
-                Ok(submitted) => {
-                    self.signal = self.signal | submitted.signal;
-                    self.running.push_back((submitted.id, place));
+            match batch.submit(LunAddress::lun(0), &cdb, Data::In(range)) {
+                Ok(id) => {
+                    if let Some(of) = self.pages.get_mut(id.place() as usize) {
+                        *of = page;
+                    }
+                    under_way += 1;
                 }
                 Err(SubmitError::RingFull) => {
-                    self.free.push(place);
+                    self.free.push(page);
                     break;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
+        self.signal = self.signal | batch.finish();
         self.ring(guest)
     }
 
     /// Takes the completions of reads that there are. Returns how many.
     #[inline]
     pub(crate) fn take_reads(&mut self, guest: &mut Guest) -> Result<usize> {
-        self.serve(guest)?;
-        let count = self.completed.len();
-        while let Some((id, outcome)) = self.completed.pop_front() {
+        let mut count = 0;
+        self.poll(guest, |driver, id, outcome| {
             if !outcome.is_good() || outcome.transferred != PAGE_BYTES {
                 return Err(unexpected("a read", format_args!("{outcome:?}")));
             }
-            let index = self.running.iter().position(|(running, _)| *running == id);
-            let place = index.and_then(|index| self.running.remove(index));
-            let (_, place) = place.ok_or_else(|| unexpected("the guest's disk", "an unknown id"))?;
-            self.free.push(place);
-        }
+            driver.free.extend(driver.pages.get(id.place() as usize).copied());
+            count += 1;
+            Ok(())
+        })?;
         Ok(count)
     }
 
     /// Whether nothing is under way, so that the channel can be closed. The buffers go with the value.
     pub(crate) fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.queue.outstanding() == 0
+        self.queue.outstanding() == 0
     }
 }
 
