@@ -168,6 +168,8 @@ pub use code::CallCode;
 pub use control::{HypercallControl, HypercallResult, RepFault};
 pub use guest_os_id::{GuestOs, GuestOsId, OsType, Vendor};
 pub use id::{ConnectionId, PortId, VpIndex};
+#[doc(hidden)]
+pub use macros::Byte;
 pub use memory::{GuestMemory, MemoryError};
 pub use msr::Msr;
 pub use register_name::{RegisterName, RegisterNameArm64, RegisterNameX64};

@@ -90,15 +90,9 @@ fn every_payload_fits_a_message() {
 
 #[test]
 fn registers_without_a_name_stay_numbers() {
-    assert_eq!(RegisterName(0xa0013).to_string(), "HV_REGISTER_SIMP (0xa0013)");
-    assert_eq!(
-        RegisterNameX64(0x40003).to_string(),
-        "HV_X64_REGISTER_CR4 (0x40003)"
-    );
-    assert_eq!(
-        RegisterNameArm64(0x20022).to_string(),
-        "HV_ARM64_REGISTER_PC (0x20022)"
-    );
+    assert_eq!(RegisterName(0xa0013).to_string(), "HV_REGISTER_SIMP");
+    assert_eq!(RegisterNameX64(0x40003).to_string(), "HV_X64_REGISTER_CR4");
+    assert_eq!(RegisterNameArm64(0x20022).to_string(), "HV_ARM64_REGISTER_PC");
     assert_eq!(RegisterNameX64(0x0123_4567).to_string(), "0x1234567");
 }
 

@@ -855,7 +855,7 @@ proptest! {
                 Act::Return(true, id) => rig.guest[0].return_sections(id),
                 Act::Return(false, _) => rig.guest[0].return_held(),
                 Act::Oid(set, index, info) => {
-                    let oid = Oid::NAMES[index % Oid::NAMES.len()].0;
+                    let oid = Oid::NAMED[index % Oid::NAMED.len()];
                     let request = rndis::OidRequest { request_id: 1.into(), oid, ..Default::default() };
                     let message = if set {
                         rndis_message::GuestMessage::Set(request, &info)

@@ -477,15 +477,15 @@ fn codes_keep_unknown_values_and_name_known_ones() {
     assert_eq!(Oid::new(0xdead_beef).to_string(), "0xdeadbeef");
     assert_eq!(Oid::new(0xdead_beef).value(), 0xdead_beef);
     for (names, what) in [
-        (Oid::NAMES.len(), "OIDs"),
-        (nvsp::MessageType::NAMES.len(), "messages"),
+        (Oid::NAMED.len(), "OIDs"),
+        (nvsp::MessageType::NAMED.len(), "messages"),
     ] {
         assert!(names > 30, "{what}");
     }
-    let mut numbers: Vec<_> = Oid::NAMES.iter().map(|(oid, _)| oid.value()).collect();
+    let mut numbers: Vec<_> = Oid::NAMED.iter().map(|oid| oid.value()).collect();
     numbers.sort_unstable();
     numbers.dedup();
-    assert_eq!(numbers.len(), Oid::NAMES.len());
+    assert_eq!(numbers.len(), Oid::NAMED.len());
 }
 
 #[test]

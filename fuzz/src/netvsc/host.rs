@@ -260,7 +260,7 @@ impl Content {
                 max_version: Version::new(*most),
             }),
             Self::Version(index) => {
-                let version = Version::NAMES[usize::from(*index) % Version::NAMES.len()].0;
+                let version = Version::NAMED[usize::from(*index) % Version::NAMED.len()];
                 GuestMessage::Init(Init {
                     min_version: version,
                     max_version: version,

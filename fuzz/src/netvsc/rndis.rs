@@ -22,7 +22,7 @@ steps! {
 impl WhichOid {
     fn oid(&self) -> Oid {
         match self {
-            Self::Named(index) => Oid::NAMES[usize::from(*index) % Oid::NAMES.len()].0,
+            Self::Named(index) => Oid::NAMED[usize::from(*index) % Oid::NAMED.len()],
             Self::Raw(oid) => Oid::new(*oid),
         }
     }

@@ -116,7 +116,7 @@ impl Message {
             }
             Self::Contact(version, vp, target, client) => GuestMessage::InitiateContact(InitiateContact {
                 request: ContactRequest {
-                    version: Version::NAMED[usize::from(*version) % Version::NAMED.len()].0,
+                    version: Version::NAMED[usize::from(*version) % Version::NAMED.len()],
                     target_vp: U32::new((*vp).into()),
                     interrupt_page_or_target: target.to_le_bytes(),
                     parent_to_child_monitor_page: U64::new(0x10_0000),

@@ -328,9 +328,9 @@ impl Nic {
     }
 
     fn init(&mut self, request: Request, init: &Init) {
-        let chosen = Version::NAMES
+        let chosen = Version::NAMED
             .iter()
-            .map(|(version, _)| *version)
+            .copied()
             .filter(|version| (init.min_version..=init.max_version).contains(version))
             .filter(|version| *version <= self.config.max_version)
             .max()

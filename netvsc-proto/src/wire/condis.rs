@@ -4,193 +4,185 @@
 
 use zerocopy::little_endian::U32;
 
-use super::code::{layout, wire};
+use super::code::wire_struct;
 use super::oid::Oid;
 use super::status::RndisStatus;
 
-wire! {
+wire_struct! {
     /// An address family that a call manager has, after an answer to initialize.
-    pub struct AddressFamily {
+    #[derive(Default)]
+    pub struct AddressFamily, 12 bytes {
         /// Which family.
-        pub address_family: U32,
+        0: address_family: U32,
         /// Its version.
-        pub major_version: U32,
+        4: major_version: U32,
         /// Its version.
-        pub minor_version: U32,
+        8: minor_version: U32,
     }
 }
-layout!(AddressFamily, 12, { address_family @ 0, major_version @ 4, minor_version @ 8 });
 
-wire! {
+wire_struct! {
     /// Creates a virtual circuit.
-    pub struct CreateVc {
+    #[derive(Default)]
+    pub struct CreateVc, 8 bytes {
         /// Comes back in the answer.
-        pub request_id: U32,
+        0: request_id: U32,
         /// The driver's handle.
-        pub ndis_vc_handle: U32,
+        4: ndis_vc_handle: U32,
     }
 }
-layout!(CreateVc, 8, { request_id @ 0, ndis_vc_handle @ 4 });
 
-wire! {
+wire_struct! {
     /// Answers [`CreateVc`].
-    pub struct CreateVcComplete {
+    #[derive(Default)]
+    pub struct CreateVcComplete, 12 bytes {
         /// Of the request.
-        pub request_id: U32,
+        0: request_id: U32,
         /// The device's handle.
-        pub device_vc_handle: U32,
+        4: device_vc_handle: U32,
         /// Outcome.
-        pub status: RndisStatus,
+        8: status: RndisStatus,
     }
 }
-layout!(CreateVcComplete, 12, { request_id @ 0, device_vc_handle @ 4, status @ 8 });
 
-wire! {
+wire_struct! {
     /// Deletes a virtual circuit. Answered with [`Complete`](super::rndis::Complete), as are activation and
     /// deactivation.
-    pub struct DeleteVc {
+    #[derive(Default)]
+    pub struct DeleteVc, 8 bytes {
         /// Comes back in the answer.
-        pub request_id: U32,
+        0: request_id: U32,
         /// The device's handle.
-        pub device_vc_handle: U32,
+        4: device_vc_handle: U32,
     }
 }
-layout!(DeleteVc, 8, { request_id @ 0, device_vc_handle @ 4 });
 
-wire! {
+wire_struct! {
     /// Queries or sets an OID of a virtual circuit.
-    pub struct OidRequest {
+    #[derive(Default)]
+    pub struct OidRequest, 24 bytes {
         /// Comes back in the answer.
-        pub request_id: U32,
+        0: request_id: U32,
         /// Query or set.
-        pub request_type: U32,
+        4: request_type: U32,
         /// Which OID.
-        pub oid: Oid,
+        8: oid: Oid,
         /// The device's handle.
-        pub device_vc_handle: U32,
+        12: device_vc_handle: U32,
         /// Bytes of the information buffer.
-        pub info_length: U32,
+        16: info_length: U32,
         /// Where it begins.
-        pub info_offset: U32,
+        20: info_offset: U32,
     }
 }
-layout!(OidRequest, 24, {
-    request_id @ 0, request_type @ 4, oid @ 8, device_vc_handle @ 12, info_length @ 16, info_offset @ 20,
-});
 
-wire! {
+wire_struct! {
     /// Tells a change of a virtual circuit.
-    pub struct IndicateStatus {
+    #[derive(Default)]
+    pub struct IndicateStatus, 16 bytes {
         /// The driver's handle.
-        pub ndis_vc_handle: U32,
+        0: ndis_vc_handle: U32,
         /// What happened.
-        pub status: RndisStatus,
+        4: status: RndisStatus,
         /// Bytes of the status buffer.
-        pub buffer_length: U32,
+        8: buffer_length: U32,
         /// Where it begins.
-        pub buffer_offset: U32,
+        12: buffer_offset: U32,
     }
 }
-layout!(IndicateStatus, 16, { ndis_vc_handle @ 0, status @ 4, buffer_length @ 8, buffer_offset @ 12 });
 
-wire! {
+wire_struct! {
     /// Parameters that only one medium or call manager knows.
-    pub struct SpecificParameters {
+    #[derive(Default)]
+    pub struct SpecificParameters, 12 bytes {
         /// What they are.
-        pub parameter_type: U32,
+        0: parameter_type: U32,
         /// Bytes.
-        pub parameter_length: U32,
+        4: parameter_length: U32,
         /// Where they begin.
-        pub parameter_offset: U32,
+        8: parameter_offset: U32,
     }
 }
-layout!(SpecificParameters, 12, { parameter_type @ 0, parameter_length @ 4, parameter_offset @ 8 });
 
-wire! {
+wire_struct! {
     /// Parameters of the medium.
-    pub struct MediaParameters {
+    #[derive(Default)]
+    pub struct MediaParameters, 24 bytes {
         /// Flags.
-        pub flags: U32,
+        0: flags: U32,
         /// Zero.
-        pub reserved: [U32; 2],
+        4: reserved: [U32; 2],
         /// What only the medium knows.
-        pub media_specific: SpecificParameters,
+        12: media_specific: SpecificParameters,
     }
 }
-layout!(MediaParameters, 24, { flags @ 0, reserved @ 4, media_specific @ 12 });
 
-wire! {
+wire_struct! {
     /// What a circuit carries, in one direction.
-    pub struct FlowSpec {
+    #[derive(Default)]
+    pub struct FlowSpec, 32 bytes {
         /// Bytes a second.
-        pub token_rate: U32,
+        0: token_rate: U32,
         /// Bytes.
-        pub token_bucket_size: U32,
+        4: token_bucket_size: U32,
         /// Bytes a second.
-        pub peak_bandwidth: U32,
+        8: peak_bandwidth: U32,
         /// Microseconds.
-        pub latency: U32,
+        12: latency: U32,
         /// Microseconds.
-        pub delay_variation: U32,
+        16: delay_variation: U32,
         /// Kind of service.
-        pub service_type: U32,
+        20: service_type: U32,
         /// Bytes.
-        pub max_sdu_size: U32,
+        24: max_sdu_size: U32,
         /// Bytes.
-        pub minimum_policed_size: U32,
+        28: minimum_policed_size: U32,
     }
 }
-layout!(FlowSpec, 32, {
-    token_rate @ 0, token_bucket_size @ 4, peak_bandwidth @ 8, latency @ 12, delay_variation @ 16, service_type @ 20,
-    max_sdu_size @ 24, minimum_policed_size @ 28,
-});
 
-wire! {
+wire_struct! {
     /// Parameters of the call manager.
-    pub struct CallManagerParameters {
+    #[derive(Default)]
+    pub struct CallManagerParameters, 76 bytes {
         /// Towards the network.
-        pub transmit: FlowSpec,
+        0: transmit: FlowSpec,
         /// From the network.
-        pub receive: FlowSpec,
+        32: receive: FlowSpec,
         /// What only the call manager knows.
-        pub call_manager_specific: SpecificParameters,
+        64: call_manager_specific: SpecificParameters,
     }
 }
-layout!(CallManagerParameters, 76, { transmit @ 0, receive @ 32, call_manager_specific @ 64 });
 
-wire! {
+wire_struct! {
     /// Activates a virtual circuit.
-    pub struct ActivateVc {
+    #[derive(Default)]
+    pub struct ActivateVc, 28 bytes {
         /// Comes back in the answer.
-        pub request_id: U32,
+        0: request_id: U32,
         /// Flags.
-        pub flags: U32,
+        4: flags: U32,
         /// The device's handle.
-        pub device_vc_handle: U32,
+        8: device_vc_handle: U32,
         /// Where [`MediaParameters`] begin.
-        pub media_offset: U32,
+        12: media_offset: U32,
         /// Their bytes.
-        pub media_length: U32,
+        16: media_length: U32,
         /// Where [`CallManagerParameters`] begin.
-        pub call_manager_offset: U32,
+        20: call_manager_offset: U32,
         /// Their bytes.
-        pub call_manager_length: U32,
+        24: call_manager_length: U32,
     }
 }
-layout!(ActivateVc, 28, {
-    request_id @ 0, flags @ 4, device_vc_handle @ 8, media_offset @ 12, media_length @ 16, call_manager_offset @ 20,
-    call_manager_length @ 24,
-});
 
-wire! {
+wire_struct! {
     /// Deactivates a virtual circuit.
-    pub struct DeactivateVc {
+    #[derive(Default)]
+    pub struct DeactivateVc, 12 bytes {
         /// Comes back in the answer.
-        pub request_id: U32,
+        0: request_id: U32,
         /// Flags.
-        pub flags: U32,
+        4: flags: U32,
         /// The device's handle.
-        pub device_vc_handle: U32,
+        8: device_vc_handle: U32,
     }
 }
-layout!(DeactivateVc, 12, { request_id @ 0, flags @ 4, device_vc_handle @ 8 });

@@ -4,37 +4,38 @@
 use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32, U64};
 
-use super::code::{layout, open_code, wire};
+use super::code::{Byte, wire_number, wire_struct};
 
-open_code! {
+wire_number! {
     /// What an NDIS object is. Source: OpenVMM, Linux.
-    pub struct ObjectType(u8);
-    /// Objects that need no type of their own.
-    DEFAULT = 0x80 => "DEFAULT";
-    /// Receive scaling, what the device can do.
-    RSS_CAPABILITIES = 0x88 => "RSS_CAPABILITIES";
-    /// Receive scaling, how it is set.
-    RSS_PARAMETERS = 0x89 => "RSS_PARAMETERS";
-    /// An OID request.
-    OID_REQUEST = 0x96 => "OID_REQUEST";
-    /// Offloads.
-    OFFLOAD = 0xa7 => "OFFLOAD";
-    /// Which headers offloads look behind.
-    OFFLOAD_ENCAPSULATION = 0xa8 => "OFFLOAD_ENCAPSULATION";
-}
-
-wire! {
-    /// What most NDIS 6 objects begin with.
-    pub struct ObjectHeader {
-        /// What it is.
-        pub object_type: ObjectType,
-        /// Which revision of it; a higher one has more fields at the end.
-        pub revision: u8,
-        /// Bytes of the object at this revision, header included.
-        pub size: U16,
+    pub struct ObjectType(Byte: u8), "{:#x}" {
+        /// Objects that need no type of their own.
+        DEFAULT = 0x80 => "DEFAULT",
+        /// Receive scaling, what the device can do.
+        RSS_CAPABILITIES = 0x88 => "RSS_CAPABILITIES",
+        /// Receive scaling, how it is set.
+        RSS_PARAMETERS = 0x89 => "RSS_PARAMETERS",
+        /// An OID request.
+        OID_REQUEST = 0x96 => "OID_REQUEST",
+        /// Offloads.
+        OFFLOAD = 0xa7 => "OFFLOAD",
+        /// Which headers offloads look behind.
+        OFFLOAD_ENCAPSULATION = 0xa8 => "OFFLOAD_ENCAPSULATION",
     }
 }
-layout!(ObjectHeader, 4, { object_type @ 0, revision @ 1, size @ 2 });
+
+wire_struct! {
+    /// What most NDIS 6 objects begin with.
+    #[derive(Default)]
+    pub struct ObjectHeader, 4 bytes {
+        /// What it is.
+        0: object_type: ObjectType,
+        /// Which revision of it; a higher one has more fields at the end.
+        1: revision: u8,
+        /// Bytes of the object at this revision, header included.
+        2: size: U16,
+    }
+}
 
 impl ObjectHeader {
     /// A header for an object of `size` bytes.
@@ -74,108 +75,106 @@ bitflags! {
     }
 }
 
-open_code! {
+wire_number! {
     /// The state of a link in NDIS 6 structures: note that connected is 1 here and 0 in RNDIS.
-    pub struct ConnectState(U32);
-    /// Nobody knows.
-    UNKNOWN = 0 => "unknown";
-    /// There is a link.
-    CONNECTED = 1 => "connected";
-    /// There is none.
-    DISCONNECTED = 2 => "disconnected";
+    pub struct ConnectState(U32: u32), "{:#x}" {
+        /// Nobody knows.
+        UNKNOWN = 0 => "unknown",
+        /// There is a link.
+        CONNECTED = 1 => "connected",
+        /// There is none.
+        DISCONNECTED = 2 => "disconnected",
+    }
 }
 
-open_code! {
+wire_number! {
     /// Duplex of a link.
-    pub struct DuplexState(U32);
-    /// Nobody knows.
-    UNKNOWN = 0 => "unknown";
-    /// One direction at a time.
-    HALF = 1 => "half";
-    /// Both at a time.
-    FULL = 2 => "full";
+    pub struct DuplexState(U32: u32), "{:#x}" {
+        /// Nobody knows.
+        UNKNOWN = 0 => "unknown",
+        /// One direction at a time.
+        HALF = 1 => "half",
+        /// Both at a time.
+        FULL = 2 => "full",
+    }
 }
 
-wire! {
+wire_struct! {
     /// `OID_GEN_LINK_STATE`. Source: OpenVMM.
-    pub struct LinkState {
+    #[derive(Default)]
+    pub struct LinkState, 40 bytes {
         /// Type default, revision 1.
-        pub header: ObjectHeader,
+        0: header: ObjectHeader,
         /// Whether there is a link.
-        pub connect_state: ConnectState,
+        4: connect_state: ConnectState,
         /// Its duplex.
-        pub duplex_state: DuplexState,
+        8: duplex_state: DuplexState,
         /// Zero.
-        pub padding: U32,
+        12: padding: U32,
         /// Bit/s towards the network.
-        pub transmit_speed: U64,
+        16: transmit_speed: U64,
         /// Bit/s from the network.
-        pub receive_speed: U64,
+        24: receive_speed: U64,
         /// 0: pause frames are not supported.
-        pub pause_functions: U32,
+        32: pause_functions: U32,
         /// 0: nothing was negotiated.
-        pub auto_negotiation: U32,
+        36: auto_negotiation: U32,
     }
 }
-layout!(LinkState, 40, {
-    header @ 0, connect_state @ 4, duplex_state @ 8, padding @ 12, transmit_speed @ 16, receive_speed @ 24,
-    pause_functions @ 32, auto_negotiation @ 36,
-});
 
-wire! {
+wire_struct! {
     /// `OID_GEN_MAX_LINK_SPEED`.
-    pub struct LinkSpeed {
+    #[derive(Default)]
+    pub struct LinkSpeed, 16 bytes {
         /// Bit/s towards the network.
-        pub transmit: U64,
+        0: transmit: U64,
         /// Bit/s from the network.
-        pub receive: U64,
+        8: receive: U64,
     }
 }
-layout!(LinkSpeed, 16, { transmit @ 0, receive @ 8 });
 
-open_code! {
+wire_number! {
     /// Whether interrupts are moderated.
-    pub struct InterruptModerationState(U32);
-    /// Nobody knows.
-    UNKNOWN = 0 => "unknown";
-    /// The device cannot.
-    NOT_SUPPORTED = 1 => "not supported";
-    /// Yes.
-    ENABLED = 2 => "enabled";
-    /// No.
-    DISABLED = 3 => "disabled";
-}
-
-wire! {
-    /// `OID_GEN_INTERRUPT_MODERATION`. Source: Microsoft's NDIS reference.
-    pub struct InterruptModeration {
-        /// Type default, revision 1.
-        pub header: ObjectHeader,
-        /// Bit 0: a change needs the driver to start anew.
-        pub flags: U32,
-        /// The state.
-        pub state: InterruptModerationState,
+    pub struct InterruptModerationState(U32: u32), "{:#x}" {
+        /// Nobody knows.
+        UNKNOWN = 0 => "unknown",
+        /// The device cannot.
+        NOT_SUPPORTED = 1 => "not supported",
+        /// Yes.
+        ENABLED = 2 => "enabled",
+        /// No.
+        DISABLED = 3 => "disabled",
     }
 }
-layout!(InterruptModeration, 12, { header @ 0, flags @ 4, state @ 8 });
 
-wire! {
+wire_struct! {
+    /// `OID_GEN_INTERRUPT_MODERATION`. Source: Microsoft's NDIS reference.
+    #[derive(Default)]
+    pub struct InterruptModeration, 12 bytes {
+        /// Type default, revision 1.
+        0: header: ObjectHeader,
+        /// Bit 0: a change needs the driver to start anew.
+        4: flags: U32,
+        /// The state.
+        8: state: InterruptModerationState,
+    }
+}
+
+wire_struct! {
     /// `OID_PNP_CAPABILITIES`: which states the device can be woken from; 0 is none. Source: Microsoft's NDIS
     /// reference.
-    pub struct PnpCapabilities {
+    #[derive(Default)]
+    pub struct PnpCapabilities, 16 bytes {
         /// Zero.
-        pub flags: U32,
+        0: flags: U32,
         /// Deepest sleep from which a magic packet wakes.
-        pub min_magic_packet_wake_up: U32,
+        4: min_magic_packet_wake_up: U32,
         /// Deepest sleep from which a pattern wakes.
-        pub min_pattern_wake_up: U32,
+        8: min_pattern_wake_up: U32,
         /// Deepest sleep from which a change of the link wakes.
-        pub min_link_change_wake_up: U32,
+        12: min_link_change_wake_up: U32,
     }
 }
-layout!(PnpCapabilities, 16, {
-    flags @ 0, min_magic_packet_wake_up @ 4, min_pattern_wake_up @ 8, min_link_change_wake_up @ 12,
-});
 
 bitflags! {
     /// Which counters of [`Statistics`] are valid. Source: Microsoft's NDIS reference.
@@ -220,91 +219,84 @@ bitflags! {
     }
 }
 
-wire! {
+wire_struct! {
     /// `OID_GEN_STATISTICS`: all counters at once, seen from the guest. Source: Microsoft's NDIS reference
     /// (`NDIS_STATISTICS_INFO`).
-    pub struct Statistics {
+    #[derive(Default)]
+    pub struct Statistics, 152 bytes {
         /// Type default, revision 1.
-        pub header: ObjectHeader,
+        0: header: ObjectHeader,
         /// [`StatisticsFlags`].
-        pub valid: U32,
+        4: valid: U32,
         /// Good frames that were not delivered.
-        pub in_discards: U64,
+        8: in_discards: U64,
         /// Frames with errors.
-        pub in_errors: U64,
+        16: in_errors: U64,
         /// Bytes delivered.
-        pub in_bytes: U64,
+        24: in_bytes: U64,
         /// Frames to one address.
-        pub in_directed_frames: U64,
+        32: in_directed_frames: U64,
         /// Frames to a group.
-        pub in_multicast_frames: U64,
+        40: in_multicast_frames: U64,
         /// Frames to everyone.
-        pub in_broadcast_frames: U64,
+        48: in_broadcast_frames: U64,
         /// Bytes sent.
-        pub out_bytes: U64,
+        56: out_bytes: U64,
         /// Frames to one address.
-        pub out_directed_frames: U64,
+        64: out_directed_frames: U64,
         /// Frames to a group.
-        pub out_multicast_frames: U64,
+        72: out_multicast_frames: U64,
         /// Frames to everyone.
-        pub out_broadcast_frames: U64,
+        80: out_broadcast_frames: U64,
         /// Frames that could not be sent.
-        pub out_errors: U64,
+        88: out_errors: U64,
         /// Frames that were dropped.
-        pub out_discards: U64,
+        96: out_discards: U64,
         /// Bytes of frames to one address.
-        pub in_directed_bytes: U64,
+        104: in_directed_bytes: U64,
         /// Bytes of frames to a group.
-        pub in_multicast_bytes: U64,
+        112: in_multicast_bytes: U64,
         /// Bytes of frames to everyone.
-        pub in_broadcast_bytes: U64,
+        120: in_broadcast_bytes: U64,
         /// Bytes of frames to one address.
-        pub out_directed_bytes: U64,
+        128: out_directed_bytes: U64,
         /// Bytes of frames to a group.
-        pub out_multicast_bytes: U64,
+        136: out_multicast_bytes: U64,
         /// Bytes of frames to everyone.
-        pub out_broadcast_bytes: U64,
+        144: out_broadcast_bytes: U64,
     }
 }
-layout!(Statistics, 152, {
-    header @ 0, valid @ 4, in_discards @ 8, in_errors @ 16, in_bytes @ 24, in_directed_frames @ 32,
-    in_multicast_frames @ 40, in_broadcast_frames @ 48, out_bytes @ 56, out_directed_frames @ 64,
-    out_multicast_frames @ 72, out_broadcast_frames @ 80, out_errors @ 88, out_discards @ 96, in_directed_bytes @ 104,
-    in_multicast_bytes @ 112, in_broadcast_bytes @ 120, out_directed_bytes @ 128, out_multicast_bytes @ 136,
-    out_broadcast_bytes @ 144,
-});
 
-open_code! {
+wire_number! {
     /// What kind of value a configuration parameter has.
-    pub struct ParameterType(U32);
-    /// u32.
-    INTEGER = 0 => "INTEGER";
-    /// u32, shown in hexadecimal.
-    HEX_INTEGER = 1 => "HEX_INTEGER";
-    /// UTF-16 text.
-    STRING = 2 => "STRING";
-    /// Several texts.
-    MULTI_STRING = 3 => "MULTI_STRING";
-    /// Bytes.
-    BINARY = 4 => "BINARY";
+    pub struct ParameterType(U32: u32), "{:#x}" {
+        /// u32.
+        INTEGER = 0 => "INTEGER",
+        /// u32, shown in hexadecimal.
+        HEX_INTEGER = 1 => "HEX_INTEGER",
+        /// UTF-16 text.
+        STRING = 2 => "STRING",
+        /// Several texts.
+        MULTI_STRING = 3 => "MULTI_STRING",
+        /// Bytes.
+        BINARY = 4 => "BINARY",
+    }
 }
 
-wire! {
+wire_struct! {
     /// `OID_GEN_RNDIS_CONFIG_PARAMETER`: a named setting. Offsets count from this structure. Linux sets the MAC
     /// address so: name `NetworkAddress`, value twelve hexadecimal digits, both UTF-16.
-    pub struct ConfigParameter {
+    #[derive(Default)]
+    pub struct ConfigParameter, 20 bytes {
         /// Where the name begins.
-        pub name_offset: U32,
+        0: name_offset: U32,
         /// Its bytes.
-        pub name_length: U32,
+        4: name_length: U32,
         /// What the value is.
-        pub parameter_type: ParameterType,
+        8: parameter_type: ParameterType,
         /// Where the value begins.
-        pub value_offset: U32,
+        12: value_offset: U32,
         /// Its bytes.
-        pub value_length: U32,
+        16: value_length: U32,
     }
 }
-layout!(ConfigParameter, 20, {
-    name_offset @ 0, name_length @ 4, parameter_type @ 8, value_offset @ 12, value_length @ 16,
-});

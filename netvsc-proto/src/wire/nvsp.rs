@@ -8,7 +8,7 @@ use bitflags::bitflags;
 use vmbus_proto::wire::GpadlId;
 use zerocopy::little_endian::{U16, U32, U64};
 
-use super::code::{layout, open_code, wire};
+use super::code::{wire_number, wire_struct};
 use super::ndis::ObjectHeader;
 use super::oid::Oid;
 
@@ -41,104 +41,106 @@ pub const MAX_RECEIVE_RANGES: usize = 375;
 /// (`NVSP_RSC_MAX`), OpenVMM.
 pub const MAX_RECEIVE_RANGES_RSC: usize = 562;
 
-open_code! {
+wire_number! {
     /// The type of an NVSP message, its first four bytes. The digit in a name is the version that brought it.
-    pub struct MessageType(U32);
-    /// Guest: asks for a protocol version.
-    INIT = 1 => "INIT";
-    /// Host: answers [`Self::INIT`].
-    INIT_COMPLETE = 2 => "INIT_COMPLETE";
-    /// Guest: the NDIS version that it speaks.
-    SEND_NDIS_VERSION = 100 => "SEND_NDIS_VER";
-    /// Guest: lends the host a receive buffer.
-    SEND_RECEIVE_BUFFER = 101 => "SEND_RECV_BUF";
-    /// Host: answers [`Self::SEND_RECEIVE_BUFFER`] with sections.
-    SEND_RECEIVE_BUFFER_COMPLETE = 102 => "SEND_RECV_BUF_COMPLETE";
-    /// Guest: takes the receive buffer back.
-    REVOKE_RECEIVE_BUFFER = 103 => "REVOKE_RECV_BUF";
-    /// Guest: lends the host a send buffer.
-    SEND_SEND_BUFFER = 104 => "SEND_SEND_BUF";
-    /// Host: answers [`Self::SEND_SEND_BUFFER`] with the section size.
-    SEND_SEND_BUFFER_COMPLETE = 105 => "SEND_SEND_BUF_COMPLETE";
-    /// Guest: takes the send buffer back.
-    REVOKE_SEND_BUFFER = 106 => "REVOKE_SEND_BUF";
-    /// Both: RNDIS messages.
-    SEND_RNDIS_PACKET = 107 => "SEND_RNDIS_PKT";
-    /// Both: completes [`Self::SEND_RNDIS_PACKET`].
-    SEND_RNDIS_PACKET_COMPLETE = 108 => "SEND_RNDIS_PKT_COMPLETE";
-    /// TCP chimney, gone since Windows Server 2012.
-    SEND_CHIMNEY_DELEGATED_BUFFER = 109 => "SEND_CHIMNEY_DELEGATED_BUF";
-    /// TCP chimney.
-    SEND_CHIMNEY_DELEGATED_BUFFER_COMPLETE = 110 => "SEND_CHIMNEY_DELEGATED_BUF_COMP";
-    /// TCP chimney.
-    REVOKE_CHIMNEY_DELEGATED_BUFFER = 111 => "REVOKE_CHIMNEY_DELEGATED_BUF";
-    /// TCP chimney.
-    RESUME_CHIMNEY_RX_INDICATION = 112 => "RESUME_CHIMNEY_RX_INDICATION";
-    /// TCP chimney.
-    TERMINATE_CHIMNEY = 113 => "TERMINATE_CHIMNEY";
-    /// TCP chimney.
-    TERMINATE_CHIMNEY_COMPLETE = 114 => "TERMINATE_CHIMNEY_COMP";
-    /// TCP chimney.
-    INDICATE_CHIMNEY_EVENT = 115 => "INDICATE_CHIMNEY_EVENT";
-    /// TCP chimney.
-    SEND_CHIMNEY_PACKET = 116 => "SEND_CHIMNEY_PKT";
-    /// TCP chimney.
-    SEND_CHIMNEY_PACKET_COMPLETE = 117 => "SEND_CHIMNEY_PKT_COMP";
-    /// TCP chimney.
-    POST_CHIMNEY_RECEIVE_REQUEST = 118 => "POST_CHIMNEY_RECV_REQ";
-    /// TCP chimney.
-    POST_CHIMNEY_RECEIVE_REQUEST_COMPLETE = 119 => "POST_CHIMNEY_RECV_REQ_COMP";
-    /// VMQ shared memory, deprecated.
-    ALLOC_RECEIVE_BUFFER = 120 => "ALLOC_RXBUF";
-    /// VMQ shared memory, deprecated.
-    ALLOC_RECEIVE_BUFFER_COMPLETE = 121 => "ALLOC_RXBUF_COMP";
-    /// VMQ shared memory, deprecated.
-    FREE_RECEIVE_BUFFER = 122 => "FREE_RXBUF";
-    /// VMQ shared memory, deprecated.
-    SEND_VMQ_RNDIS_PACKET = 123 => "SEND_VMQ_RNDIS_PKT";
-    /// VMQ shared memory, deprecated.
-    SEND_VMQ_RNDIS_PACKET_COMPLETE = 124 => "SEND_VMQ_RNDIS_PKT_COMP";
-    /// Guest: its MTU and what it is capable of. Since 2.
-    SEND_NDIS_CONFIG = 125 => "SEND_NDIS_CONFIG";
-    /// TCP chimney.
-    ALLOC_CHIMNEY_HANDLE = 126 => "ALLOC_CHIMNEY_HANDLE";
-    /// TCP chimney.
-    ALLOC_CHIMNEY_HANDLE_COMPLETE = 127 => "ALLOC_CHIMNEY_HANDLE_COMP";
-    /// Host: a virtual function that belongs to this NIC came or went. Since 4.
-    SEND_VF_ASSOCIATION = 128 => "SEND_VF_ASSOCIATION";
-    /// Both: which data path is used. Since 4.
-    SWITCH_DATA_PATH = 129 => "SWITCH_DATA_PATH";
-    /// Deprecated before its release.
-    UPLINK_CONNECT_STATE = 130 => "UPLINK_CONNECT_STATE_DEPRECATED";
-    /// Guest: asks an OID without RNDIS. Since 5.
-    OID_QUERY_EX = 131 => "OID_QUERY_EX";
-    /// Host: answers [`Self::OID_QUERY_EX`]. Since 5.
-    OID_QUERY_EX_COMPLETE = 132 => "OID_QUERY_EX_COMP";
-    /// Guest: asks for sub-channels; host: answers. One type for both. Since 5.
-    SUBCHANNEL = 133 => "SUBCHANNEL";
-    /// Host: which channel to send on. Since 5.
-    SEND_INDIRECTION_TABLE = 134 => "SEND_INDIRECTION_TABLE";
-    /// Both: PacketDirect control. Since 6.1.
-    PD_API = 135 => "PD_API";
-    /// Both: PacketDirect buffers. Since 6.1.
-    PD_POST_BATCH = 136 => "PD_POST_BATCH";
+    pub struct MessageType(U32: u32), "{:#x}" {
+        /// Guest: asks for a protocol version.
+        INIT = 1 => "INIT",
+        /// Host: answers [`Self::INIT`].
+        INIT_COMPLETE = 2 => "INIT_COMPLETE",
+        /// Guest: the NDIS version that it speaks.
+        SEND_NDIS_VERSION = 100 => "SEND_NDIS_VER",
+        /// Guest: lends the host a receive buffer.
+        SEND_RECEIVE_BUFFER = 101 => "SEND_RECV_BUF",
+        /// Host: answers [`Self::SEND_RECEIVE_BUFFER`] with sections.
+        SEND_RECEIVE_BUFFER_COMPLETE = 102 => "SEND_RECV_BUF_COMPLETE",
+        /// Guest: takes the receive buffer back.
+        REVOKE_RECEIVE_BUFFER = 103 => "REVOKE_RECV_BUF",
+        /// Guest: lends the host a send buffer.
+        SEND_SEND_BUFFER = 104 => "SEND_SEND_BUF",
+        /// Host: answers [`Self::SEND_SEND_BUFFER`] with the section size.
+        SEND_SEND_BUFFER_COMPLETE = 105 => "SEND_SEND_BUF_COMPLETE",
+        /// Guest: takes the send buffer back.
+        REVOKE_SEND_BUFFER = 106 => "REVOKE_SEND_BUF",
+        /// Both: RNDIS messages.
+        SEND_RNDIS_PACKET = 107 => "SEND_RNDIS_PKT",
+        /// Both: completes [`Self::SEND_RNDIS_PACKET`].
+        SEND_RNDIS_PACKET_COMPLETE = 108 => "SEND_RNDIS_PKT_COMPLETE",
+        /// TCP chimney, gone since Windows Server 2012.
+        SEND_CHIMNEY_DELEGATED_BUFFER = 109 => "SEND_CHIMNEY_DELEGATED_BUF",
+        /// TCP chimney.
+        SEND_CHIMNEY_DELEGATED_BUFFER_COMPLETE = 110 => "SEND_CHIMNEY_DELEGATED_BUF_COMP",
+        /// TCP chimney.
+        REVOKE_CHIMNEY_DELEGATED_BUFFER = 111 => "REVOKE_CHIMNEY_DELEGATED_BUF",
+        /// TCP chimney.
+        RESUME_CHIMNEY_RX_INDICATION = 112 => "RESUME_CHIMNEY_RX_INDICATION",
+        /// TCP chimney.
+        TERMINATE_CHIMNEY = 113 => "TERMINATE_CHIMNEY",
+        /// TCP chimney.
+        TERMINATE_CHIMNEY_COMPLETE = 114 => "TERMINATE_CHIMNEY_COMP",
+        /// TCP chimney.
+        INDICATE_CHIMNEY_EVENT = 115 => "INDICATE_CHIMNEY_EVENT",
+        /// TCP chimney.
+        SEND_CHIMNEY_PACKET = 116 => "SEND_CHIMNEY_PKT",
+        /// TCP chimney.
+        SEND_CHIMNEY_PACKET_COMPLETE = 117 => "SEND_CHIMNEY_PKT_COMP",
+        /// TCP chimney.
+        POST_CHIMNEY_RECEIVE_REQUEST = 118 => "POST_CHIMNEY_RECV_REQ",
+        /// TCP chimney.
+        POST_CHIMNEY_RECEIVE_REQUEST_COMPLETE = 119 => "POST_CHIMNEY_RECV_REQ_COMP",
+        /// VMQ shared memory, deprecated.
+        ALLOC_RECEIVE_BUFFER = 120 => "ALLOC_RXBUF",
+        /// VMQ shared memory, deprecated.
+        ALLOC_RECEIVE_BUFFER_COMPLETE = 121 => "ALLOC_RXBUF_COMP",
+        /// VMQ shared memory, deprecated.
+        FREE_RECEIVE_BUFFER = 122 => "FREE_RXBUF",
+        /// VMQ shared memory, deprecated.
+        SEND_VMQ_RNDIS_PACKET = 123 => "SEND_VMQ_RNDIS_PKT",
+        /// VMQ shared memory, deprecated.
+        SEND_VMQ_RNDIS_PACKET_COMPLETE = 124 => "SEND_VMQ_RNDIS_PKT_COMP",
+        /// Guest: its MTU and what it is capable of. Since 2.
+        SEND_NDIS_CONFIG = 125 => "SEND_NDIS_CONFIG",
+        /// TCP chimney.
+        ALLOC_CHIMNEY_HANDLE = 126 => "ALLOC_CHIMNEY_HANDLE",
+        /// TCP chimney.
+        ALLOC_CHIMNEY_HANDLE_COMPLETE = 127 => "ALLOC_CHIMNEY_HANDLE_COMP",
+        /// Host: a virtual function that belongs to this NIC came or went. Since 4.
+        SEND_VF_ASSOCIATION = 128 => "SEND_VF_ASSOCIATION",
+        /// Both: which data path is used. Since 4.
+        SWITCH_DATA_PATH = 129 => "SWITCH_DATA_PATH",
+        /// Deprecated before its release.
+        UPLINK_CONNECT_STATE = 130 => "UPLINK_CONNECT_STATE_DEPRECATED",
+        /// Guest: asks an OID without RNDIS. Since 5.
+        OID_QUERY_EX = 131 => "OID_QUERY_EX",
+        /// Host: answers [`Self::OID_QUERY_EX`]. Since 5.
+        OID_QUERY_EX_COMPLETE = 132 => "OID_QUERY_EX_COMP",
+        /// Guest: asks for sub-channels; host: answers. One type for both. Since 5.
+        SUBCHANNEL = 133 => "SUBCHANNEL",
+        /// Host: which channel to send on. Since 5.
+        SEND_INDIRECTION_TABLE = 134 => "SEND_INDIRECTION_TABLE",
+        /// Both: PacketDirect control. Since 6.1.
+        PD_API = 135 => "PD_API",
+        /// Both: PacketDirect buffers. Since 6.1.
+        PD_POST_BATCH = 136 => "PD_POST_BATCH",
+    }
 }
 
-open_code! {
+wire_number! {
     /// A version of NVSP. Numbers grow with the version.
-    pub struct Version(U32);
-    /// Windows Server 2008.
-    V1 = 0x2 => "1";
-    /// Windows Server 2008 R2: NDIS configuration, VMQ.
-    V2 = 0x3_0002 => "2";
-    /// Windows Server 2012: virtual functions.
-    V4 = 0x4_0000 => "4";
-    /// Windows Server 2012 R2: sub-channels.
-    V5 = 0x5_0000 => "5";
-    /// Windows Server 2016.
-    V6 = 0x6_0000 => "6";
-    /// Windows Server 2019: PacketDirect, receive coalescing, messages of 40 bytes.
-    V6_1 = 0x6_0001 => "6.1";
+    pub struct Version(U32: u32), "{:#x}" {
+        /// Windows Server 2008.
+        V1 = 0x2 => "1",
+        /// Windows Server 2008 R2: NDIS configuration, VMQ.
+        V2 = 0x3_0002 => "2",
+        /// Windows Server 2012: virtual functions.
+        V4 = 0x4_0000 => "4",
+        /// Windows Server 2012 R2: sub-channels.
+        V5 = 0x5_0000 => "5",
+        /// Windows Server 2016.
+        V6 = 0x6_0000 => "6",
+        /// Windows Server 2019: PacketDirect, receive coalescing, messages of 40 bytes.
+        V6_1 = 0x6_0001 => "6.1",
+    }
 }
 
 impl Version {
@@ -152,64 +154,56 @@ impl Version {
     }
 }
 
-impl PartialOrd for Version {
-    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Version {
-    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
-        self.value().cmp(&other.value())
-    }
-}
-
-open_code! {
+wire_number! {
     /// The outcome of an NVSP request. Success is 1, not 0.
-    pub struct Status(U32);
-    /// Nothing was done; what Hyper-V answers to a version that it does not speak (source: OpenVMM).
-    NONE = 0 => "NONE";
-    /// Done.
-    SUCCESS = 1 => "SUCCESS";
-    /// Not done.
-    FAILURE = 2 => "FAIL";
-    /// The guest's protocol is too new.
-    PROTOCOL_TOO_NEW = 3 => "PROTOCOL_TOO_NEW";
-    /// The guest's protocol is too old.
-    PROTOCOL_TOO_OLD = 4 => "PROTOCOL_TOO_OLD";
-    /// The RNDIS message is malformed.
-    INVALID_RNDIS_PACKET = 5 => "INVALID_RNDIS_PKT";
-    /// No room for it now.
-    BUSY = 6 => "BUSY";
-    /// The protocol is not spoken.
-    PROTOCOL_UNSUPPORTED = 7 => "PROTOCOL_UNSUPPORTED";
+    pub struct Status(U32: u32), "{:#x}" {
+        /// Nothing was done; what Hyper-V answers to a version that it does not speak (source: OpenVMM).
+        NONE = 0 => "NONE",
+        /// Done.
+        SUCCESS = 1 => "SUCCESS",
+        /// Not done.
+        FAILURE = 2 => "FAIL",
+        /// The guest's protocol is too new.
+        PROTOCOL_TOO_NEW = 3 => "PROTOCOL_TOO_NEW",
+        /// The guest's protocol is too old.
+        PROTOCOL_TOO_OLD = 4 => "PROTOCOL_TOO_OLD",
+        /// The RNDIS message is malformed.
+        INVALID_RNDIS_PACKET = 5 => "INVALID_RNDIS_PKT",
+        /// No room for it now.
+        BUSY = 6 => "BUSY",
+        /// The protocol is not spoken.
+        PROTOCOL_UNSUPPORTED = 7 => "PROTOCOL_UNSUPPORTED",
+    }
 }
 
-open_code! {
+wire_number! {
     /// Which of RNDIS's two pipes a message belongs to; NVSP has one channel for both.
-    pub struct ChannelType(U32);
-    /// Frames.
-    DATA = 0 => "DATA";
-    /// Everything else.
-    CONTROL = 1 => "CONTROL";
+    pub struct ChannelType(U32: u32), "{:#x}" {
+        /// Frames.
+        DATA = 0 => "DATA",
+        /// Everything else.
+        CONTROL = 1 => "CONTROL",
+    }
 }
 
-open_code! {
+wire_number! {
     /// A path that frames take.
-    pub struct DataPath(U32);
-    /// Through this protocol.
-    SYNTHETIC = 0 => "SYNTHETIC";
-    /// Through a virtual function.
-    VF = 1 => "VF";
+    pub struct DataPath(U32: u32), "{:#x}" {
+        /// Through this protocol.
+        SYNTHETIC = 0 => "SYNTHETIC",
+        /// Through a virtual function.
+        VF = 1 => "VF",
+    }
 }
 
-open_code! {
+wire_number! {
     /// What a sub-channel request asks for.
-    pub struct SubchannelOperation(U32);
-    /// Nothing.
-    NONE = 0 => "NONE";
-    /// New sub-channels. They go with the primary channel, so there is no way to ask the contrary.
-    ALLOCATE = 1 => "ALLOCATE";
+    pub struct SubchannelOperation(U32: u32), "{:#x}" {
+        /// Nothing.
+        NONE = 0 => "NONE",
+        /// New sub-channels. They go with the primary channel, so there is no way to ask the contrary.
+        ALLOCATE = 1 => "ALLOCATE",
+    }
 }
 
 bitflags! {
@@ -235,137 +229,137 @@ bitflags! {
     }
 }
 
-wire! {
+wire_struct! {
     /// [`MessageType::INIT`]. The only message before the version is agreed on; it never changes.
-    pub struct Init {
+    #[derive(Default)]
+    pub struct Init, 8 bytes {
         /// The lowest version that the guest takes. All known guests put one version in both fields.
-        pub min_version: Version,
+        0: min_version: Version,
         /// The highest version that the guest takes.
-        pub max_version: Version,
+        4: max_version: Version,
     }
 }
-layout!(Init, 8, { min_version @ 0, max_version @ 4 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::INIT_COMPLETE`].
-    pub struct InitComplete {
+    #[derive(Default)]
+    pub struct InitComplete, 12 bytes {
         /// Was the negotiated version; hosts since Windows 7 put `0xffff_ffff` here and guests ignore it.
-        pub negotiated_version: U32,
+        0: negotiated_version: U32,
         /// How many memory descriptors one packet may chain. Hyper-V says 34; Linux ignores it.
-        pub max_mdl_chain_length: U32,
+        4: max_mdl_chain_length: U32,
         /// [`Status::SUCCESS`] when the version is spoken.
-        pub status: Status,
+        8: status: Status,
     }
 }
-layout!(InitComplete, 12, { negotiated_version @ 0, max_mdl_chain_length @ 4, status @ 8 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::SEND_NDIS_VERSION`]. Not answered.
-    pub struct SendNdisVersion {
+    #[derive(Default)]
+    pub struct SendNdisVersion, 8 bytes {
         /// 6 in all guests of today.
-        pub major: U32,
+        0: major: U32,
         /// 1 with versions up to 4, 30 (0x1e) from 5 on (Linux).
-        pub minor: U32,
+        4: minor: U32,
     }
 }
-layout!(SendNdisVersion, 8, { major @ 0, minor @ 4 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::SEND_RECEIVE_BUFFER`] and [`MessageType::SEND_SEND_BUFFER`]: memory that the guest lends.
-    pub struct SendBuffer {
+    #[derive(Default)]
+    pub struct SendBuffer, 6 bytes {
         /// The GPADL that describes the memory.
-        pub gpadl: GpadlId,
+        0: gpadl: GpadlId,
         /// The guest's name for the buffer: [`RECEIVE_BUFFER_ID`] or [`SEND_BUFFER_ID`] in Linux.
-        pub id: U16,
+        4: id: U16,
     }
 }
-layout!(SendBuffer, 6, { gpadl @ 0, id @ 4 });
 
-wire! {
+wire_struct! {
     /// One section of a receive buffer: equal parts, each for one packet at a time.
-    pub struct ReceiveBufferSection {
+    #[derive(Default)]
+    pub struct ReceiveBufferSection, 16 bytes {
         /// Where the section begins in the buffer, in bytes. Linux takes nothing but 0.
-        pub offset: U32,
+        0: offset: U32,
         /// Bytes of each part. Linux takes at least 68.
-        pub part_size: U32,
+        4: part_size: U32,
         /// How many parts there are. Times the size it must not go beyond the buffer.
-        pub part_count: U32,
+        8: part_count: U32,
         /// Where the section ends, in bytes.
-        pub end_offset: U32,
+        12: end_offset: U32,
     }
 }
-layout!(ReceiveBufferSection, 16, { offset @ 0, part_size @ 4, part_count @ 8, end_offset @ 12 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::SEND_RECEIVE_BUFFER_COMPLETE`]. The field for sections is an array, but no host has ever sent
     /// more than one section (OpenVMM) and Linux takes exactly one.
-    pub struct SendReceiveBufferComplete {
+    #[derive(Default)]
+    pub struct SendReceiveBufferComplete, 24 bytes {
         /// Whether the host uses the buffer.
-        pub status: Status,
+        0: status: Status,
         /// Sections: 1, or 0 with a failure.
-        pub section_count: U32,
+        4: section_count: U32,
         /// The section.
-        pub section: ReceiveBufferSection,
+        8: section: ReceiveBufferSection,
     }
 }
-layout!(SendReceiveBufferComplete, 24, { status @ 0, section_count @ 4, section @ 8 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::SEND_SEND_BUFFER_COMPLETE`].
-    pub struct SendSendBufferComplete {
+    #[derive(Default)]
+    pub struct SendSendBufferComplete, 8 bytes {
         /// Whether the host uses the buffer.
-        pub status: Status,
+        0: status: Status,
         /// Bytes of a section. The guest chooses the buffer's size, the host this. Hyper-V says 6144.
-        pub section_size: U32,
+        4: section_size: U32,
     }
 }
-layout!(SendSendBufferComplete, 8, { status @ 0, section_size @ 4 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::REVOKE_RECEIVE_BUFFER`] and [`MessageType::REVOKE_SEND_BUFFER`]. Once completed, the host
     /// does not touch the buffer again.
-    pub struct RevokeBuffer {
+    #[derive(Default)]
+    pub struct RevokeBuffer, 2 bytes {
         /// The id that the guest gave the buffer.
-        pub id: U16,
+        0: id: U16,
     }
 }
-layout!(RevokeBuffer, 2, { id @ 0 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::SEND_RNDIS_PACKET`]: RNDIS messages in the send buffer, in the packet's pages, or first in the
     /// one and then in the other (Linux sends headers so).
-    pub struct SendRndisPacket {
+    #[derive(Default)]
+    pub struct SendRndisPacket, 12 bytes {
         /// Frames or control.
-        pub channel_type: ChannelType,
+        0: channel_type: ChannelType,
         /// Which section of the send buffer the data begins in, or [`NO_SECTION`].
-        pub section_index: U32,
+        4: section_index: U32,
         /// Bytes of data in the section.
-        pub section_size: U32,
+        8: section_size: U32,
     }
 }
-layout!(SendRndisPacket, 12, { channel_type @ 0, section_index @ 4, section_size @ 8 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::SEND_RNDIS_PACKET_COMPLETE`]: everything that the packet lent is free again.
-    pub struct SendRndisPacketComplete {
+    #[derive(Default)]
+    pub struct SendRndisPacketComplete, 4 bytes {
         /// What became of the packet as a whole.
-        pub status: Status,
+        0: status: Status,
     }
 }
-layout!(SendRndisPacketComplete, 4, { status @ 0 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::SEND_NDIS_CONFIG`]. Since 2; not answered.
-    pub struct SendNdisConfig {
+    #[derive(Default)]
+    pub struct SendNdisConfig, 16 bytes {
         /// The largest frame that the guest takes, Ethernet header included, in bytes.
-        pub mtu: U32,
+        0: mtu: U32,
         /// Zero.
-        pub reserved: U32,
+        4: reserved: U32,
         /// [`NdisCapabilities`].
-        pub capabilities: U64,
+        8: capabilities: U64,
     }
 }
-layout!(SendNdisConfig, 16, { mtu @ 0, reserved @ 4, capabilities @ 8 });
 
 impl SendNdisConfig {
     /// The capabilities, with bits that have no name kept.
@@ -374,113 +368,113 @@ impl SendNdisConfig {
     }
 }
 
-wire! {
+wire_struct! {
     /// [`MessageType::ALLOC_RECEIVE_BUFFER`], deprecated. Since 2.
-    pub struct AllocReceiveBuffer {
+    #[derive(Default)]
+    pub struct AllocReceiveBuffer, 8 bytes {
         /// Matches request and answer.
-        pub allocation_id: U32,
+        0: allocation_id: U32,
         /// Bytes wanted.
-        pub length: U32,
+        4: length: U32,
     }
 }
-layout!(AllocReceiveBuffer, 8, { allocation_id @ 0, length @ 4 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::ALLOC_RECEIVE_BUFFER_COMPLETE`], deprecated. Since 2.
-    pub struct AllocReceiveBufferComplete {
+    #[derive(Default)]
+    pub struct AllocReceiveBufferComplete, 20 bytes {
         /// An NDIS status.
-        pub status: U32,
+        0: status: U32,
         /// Of the request.
-        pub allocation_id: U32,
+        4: allocation_id: U32,
         /// The GPADL of the buffer.
-        pub gpadl: U32,
+        8: gpadl: U32,
         /// The buffer's id.
-        pub receive_buffer_id: U64,
+        12: receive_buffer_id: U64,
     }
 }
-layout!(AllocReceiveBufferComplete, 20, { status @ 0, allocation_id @ 4, gpadl @ 8, receive_buffer_id @ 12 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::FREE_RECEIVE_BUFFER`], deprecated. Since 2.
-    pub struct FreeReceiveBuffer {
+    #[derive(Default)]
+    pub struct FreeReceiveBuffer, 8 bytes {
         /// The buffer's id.
-        pub receive_buffer_id: U64,
+        0: receive_buffer_id: U64,
     }
 }
-layout!(FreeReceiveBuffer, 8, { receive_buffer_id @ 0 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::SEND_VF_ASSOCIATION`]. Since 4.
-    pub struct SendVfAssociation {
+    #[derive(Default)]
+    pub struct SendVfAssociation, 8 bytes {
         /// 1 when there is a virtual function, 0 when there is none.
-        pub allocated: U32,
+        0: allocated: U32,
         /// The serial number of the function, valid only with 1.
-        pub serial: U32,
+        4: serial: U32,
     }
 }
-layout!(SendVfAssociation, 8, { allocated @ 0, serial @ 4 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::SWITCH_DATA_PATH`]. Since 4. A guest's is completed with an empty payload.
-    pub struct SwitchDataPath {
+    #[derive(Default)]
+    pub struct SwitchDataPath, 4 bytes {
         /// The path to use.
-        pub active: DataPath,
+        0: active: DataPath,
     }
 }
-layout!(SwitchDataPath, 4, { active @ 0 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::OID_QUERY_EX`]. Since 5. Source: OpenVMM.
-    pub struct OidQueryEx {
+    #[derive(Default)]
+    pub struct OidQueryEx, 8 bytes {
         /// NDIS object type 0x96 (`OID_REQUEST`).
-        pub header: ObjectHeader,
+        0: header: ObjectHeader,
         /// What is asked.
-        pub oid: Oid,
+        4: oid: Oid,
     }
 }
-layout!(OidQueryEx, 8, { header @ 0, oid @ 4 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::OID_QUERY_EX_COMPLETE`]. Since 5. Source: OpenVMM.
-    pub struct OidQueryExComplete {
+    #[derive(Default)]
+    pub struct OidQueryExComplete, 8 bytes {
         /// An NDIS status.
-        pub status: U32,
+        0: status: U32,
         /// Bytes of the answer.
-        pub bytes: U32,
+        4: bytes: U32,
     }
 }
-layout!(OidQueryExComplete, 8, { status @ 0, bytes @ 4 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::SUBCHANNEL`] from the guest. Since 5.
-    pub struct SubchannelRequest {
+    #[derive(Default)]
+    pub struct SubchannelRequest, 8 bytes {
         /// What to do.
-        pub operation: SubchannelOperation,
+        0: operation: SubchannelOperation,
         /// Sub-channels wanted, beside the primary channel.
-        pub count: U32,
+        4: count: U32,
     }
 }
-layout!(SubchannelRequest, 8, { operation @ 0, count @ 4 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::SUBCHANNEL`] from the host. Since 5. The offers follow as channel messages.
-    pub struct SubchannelComplete {
+    #[derive(Default)]
+    pub struct SubchannelComplete, 8 bytes {
         /// Whether there will be sub-channels.
-        pub status: Status,
+        0: status: Status,
         /// How many. Never more than asked for: a guest takes that for a failure.
-        pub count: U32,
+        4: count: U32,
     }
 }
-layout!(SubchannelComplete, 8, { status @ 0, count @ 4 });
 
-wire! {
+wire_struct! {
     /// [`MessageType::SEND_INDIRECTION_TABLE`] without the table. Since 5.
-    pub struct SendIndirectionTable {
+    #[derive(Default)]
+    pub struct SendIndirectionTable, 8 bytes {
         /// Entries: [`SEND_TABLE_LEN`].
-        pub count: U32,
+        0: count: U32,
         /// Where the table begins, counted from the start of the NVSP message. Hosts up to 6 send a wrong one; a
         /// message with room for it has the table at [`SEND_TABLE_OFFSET`] then.
-        pub offset: U32,
+        4: offset: U32,
     }
 }
-layout!(SendIndirectionTable, 8, { count @ 0, offset @ 4 });

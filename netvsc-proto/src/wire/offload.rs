@@ -7,7 +7,7 @@
 use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32};
 
-use super::code::{layout, open_code, wire};
+use super::code::{Byte, wire_number, wire_struct};
 use super::ndis::ObjectHeader;
 use super::nvsp::Version;
 
@@ -71,161 +71,149 @@ bitflags! {
     }
 }
 
-wire! {
+wire_struct! {
     /// Checksum offloads.
-    pub struct ChecksumOffload {
+    #[derive(Default)]
+    pub struct ChecksumOffload, 32 bytes {
         /// [`Encapsulation`] of IPv4 frames sent.
-        pub ipv4_transmit_encapsulation: U32,
+        0: ipv4_transmit_encapsulation: U32,
         /// [`Ipv4Checksums`] made for frames sent.
-        pub ipv4_transmit: U32,
+        4: ipv4_transmit: U32,
         /// [`Encapsulation`] of IPv4 frames received.
-        pub ipv4_receive_encapsulation: U32,
+        8: ipv4_receive_encapsulation: U32,
         /// [`Ipv4Checksums`] checked on frames received.
-        pub ipv4_receive: U32,
+        12: ipv4_receive: U32,
         /// [`Encapsulation`] of IPv6 frames sent.
-        pub ipv6_transmit_encapsulation: U32,
+        16: ipv6_transmit_encapsulation: U32,
         /// [`Ipv6Checksums`] made for frames sent.
-        pub ipv6_transmit: U32,
+        20: ipv6_transmit: U32,
         /// [`Encapsulation`] of IPv6 frames received.
-        pub ipv6_receive_encapsulation: U32,
+        24: ipv6_receive_encapsulation: U32,
         /// [`Ipv6Checksums`] checked on frames received.
-        pub ipv6_receive: U32,
+        28: ipv6_receive: U32,
     }
 }
-layout!(ChecksumOffload, 32, {
-    ipv4_transmit_encapsulation @ 0, ipv4_transmit @ 4, ipv4_receive_encapsulation @ 8, ipv4_receive @ 12,
-    ipv6_transmit_encapsulation @ 16, ipv6_transmit @ 20, ipv6_receive_encapsulation @ 24, ipv6_receive @ 28,
-});
 
-wire! {
+wire_struct! {
     /// Large send, version 1: IPv4 only.
-    pub struct LargeSendV1 {
+    #[derive(Default)]
+    pub struct LargeSendV1, 16 bytes {
         /// [`Encapsulation`].
-        pub encapsulation: U32,
+        0: encapsulation: U32,
         /// The most bytes of one send.
-        pub max_size: U32,
+        4: max_size: U32,
         /// The fewest segments that are worth it.
-        pub min_segments: U32,
+        8: min_segments: U32,
         /// Options that may be in the headers.
-        pub options: U32,
+        12: options: U32,
     }
 }
-layout!(LargeSendV1, 16, { encapsulation @ 0, max_size @ 4, min_segments @ 8, options @ 12 });
 
-wire! {
+wire_struct! {
     /// IPsec, version 1.
-    pub struct IpsecV1 {
+    #[derive(Default)]
+    pub struct IpsecV1, 28 bytes {
         /// [`Encapsulation`].
-        pub encapsulation: U32,
+        0: encapsulation: U32,
         /// Authentication header and payload both.
-        pub ah_esp: U32,
+        4: ah_esp: U32,
         /// Transport and tunnel mode both.
-        pub transport_tunnel: U32,
+        8: transport_tunnel: U32,
         /// With IP options.
-        pub ipv4_options: U32,
+        12: ipv4_options: U32,
         /// Flags.
-        pub flags: U32,
+        16: flags: U32,
         /// Authentication header over IPv4.
-        pub ipv4_ah: U32,
+        20: ipv4_ah: U32,
         /// Encapsulated payload over IPv4.
-        pub ipv4_esp: U32,
+        24: ipv4_esp: U32,
     }
 }
-layout!(IpsecV1, 28, {
-    encapsulation @ 0, ah_esp @ 4, transport_tunnel @ 8, ipv4_options @ 12, flags @ 16, ipv4_ah @ 20, ipv4_esp @ 24,
-});
 
-wire! {
+wire_struct! {
     /// Large send, version 2.
-    pub struct LargeSendV2 {
+    #[derive(Default)]
+    pub struct LargeSendV2, 28 bytes {
         /// [`Encapsulation`] of IPv4. Linux uses it when it has [`Encapsulation::IEEE_802_3`] and TCP checksums with
         /// options are offloaded too.
-        pub ipv4_encapsulation: U32,
+        0: ipv4_encapsulation: U32,
         /// The most bytes of one send, without headers.
-        pub ipv4_max_size: U32,
+        4: ipv4_max_size: U32,
         /// The fewest segments that are worth it.
-        pub ipv4_min_segments: U32,
+        8: ipv4_min_segments: U32,
         /// [`Encapsulation`] of IPv6.
-        pub ipv6_encapsulation: U32,
+        12: ipv6_encapsulation: U32,
         /// The most bytes of one send, without headers.
-        pub ipv6_max_size: U32,
+        16: ipv6_max_size: U32,
         /// The fewest segments that are worth it.
-        pub ipv6_min_segments: U32,
+        20: ipv6_min_segments: U32,
         /// [`Ipv6LargeSend`].
-        pub ipv6_options: U32,
+        24: ipv6_options: U32,
     }
 }
-layout!(LargeSendV2, 28, {
-    ipv4_encapsulation @ 0, ipv4_max_size @ 4, ipv4_min_segments @ 8, ipv6_encapsulation @ 12, ipv6_max_size @ 16,
-    ipv6_min_segments @ 20, ipv6_options @ 24,
-});
 
-wire! {
+wire_struct! {
     /// IPsec, version 2. Each byte is 0 or 1.
-    pub struct IpsecV2 {
+    #[derive(Default)]
+    pub struct IpsecV2, 32 bytes {
         /// [`Encapsulation`].
-        pub encapsulation: U32,
+        0: encapsulation: U32,
         /// IPv6.
-        pub ipv6: u8,
+        4: ipv6: u8,
         /// With IPv4 options.
-        pub ipv4_options: u8,
+        5: ipv4_options: u8,
         /// With IPv6 extension headers.
-        pub ipv6_extension_headers: u8,
+        6: ipv6_extension_headers: u8,
         /// Authentication header.
-        pub ah: u8,
+        7: ah: u8,
         /// Encapsulated payload.
-        pub esp: u8,
+        8: esp: u8,
         /// Both.
-        pub ah_esp: u8,
+        9: ah_esp: u8,
         /// Transport mode.
-        pub transport: u8,
+        10: transport: u8,
         /// Tunnel mode.
-        pub tunnel: u8,
+        11: tunnel: u8,
         /// Both.
-        pub transport_tunnel: u8,
+        12: transport_tunnel: u8,
         /// Together with large sends.
-        pub large_send: u8,
+        13: large_send: u8,
         /// Extended sequence numbers.
-        pub extended_sequence: u8,
+        14: extended_sequence: u8,
         /// Zero.
-        pub padding: u8,
+        15: padding: u8,
         /// Payload in UDP.
-        pub udp_esp: U32,
+        16: udp_esp: U32,
         /// Authentication algorithms.
-        pub authentication: U32,
+        20: authentication: U32,
         /// Encryption algorithms.
-        pub encryption: U32,
+        24: encryption: U32,
         /// How many security associations.
-        pub sa_capacity: U32,
+        28: sa_capacity: U32,
     }
 }
-layout!(IpsecV2, 32, {
-    encapsulation @ 0, ipv6 @ 4, ipv4_options @ 5, ipv6_extension_headers @ 6, ah @ 7, esp @ 8, ah_esp @ 9,
-    transport @ 10, tunnel @ 11, transport_tunnel @ 12, large_send @ 13, extended_sequence @ 14, padding @ 15,
-    udp_esp @ 16, authentication @ 20, encryption @ 24, sa_capacity @ 28,
-});
 
-wire! {
+wire_struct! {
     /// Receive coalescing.
-    pub struct ReceiveCoalescing {
+    #[derive(Default)]
+    pub struct ReceiveCoalescing, 2 bytes {
         /// 1 when IPv4 is coalesced.
-        pub ipv4: u8,
+        0: ipv4: u8,
         /// 1 when IPv6 is coalesced.
-        pub ipv6: u8,
+        1: ipv6: u8,
     }
 }
-layout!(ReceiveCoalescing, 2, { ipv4 @ 0, ipv6 @ 1 });
 
-wire! {
+wire_struct! {
     /// Offloads of what is inside of a tunnel.
-    pub struct TunnelOffload {
+    #[derive(Default)]
+    pub struct TunnelOffload, 8 bytes {
         /// Which offloads.
-        pub flags: U32,
+        0: flags: U32,
         /// The most bytes of headers that are looked behind.
-        pub max_header_size: U32,
+        4: max_header_size: U32,
     }
 }
-layout!(TunnelOffload, 8, { flags @ 0, max_header_size @ 4 });
 
 /// Bytes of [`Offload`] at revision 1 (NDIS 6.0).
 pub const OFFLOAD_LEN_REVISION_1: u16 = 112;
@@ -245,142 +233,133 @@ pub(crate) fn offload_revision(version: Version) -> (u8, u16) {
     }
 }
 
-wire! {
+wire_struct! {
     /// `NDIS_OFFLOAD`: what a device can do (`OID_TCP_OFFLOAD_HARDWARE_CAPABILITIES`) or does
     /// (`OID_TCP_OFFLOAD_CURRENT_CONFIG`). A guest's query brings a header that tells which revision it takes: 3 with
     /// NVSP 5, 2 with 4, 1 before (Linux).
-    pub struct Offload {
+    #[derive(Default)]
+    pub struct Offload, 156 bytes {
         /// Type [`OFFLOAD`](super::ndis::ObjectType::OFFLOAD).
-        pub header: ObjectHeader,
+        0: header: ObjectHeader,
         /// Checksums.
-        pub checksum: ChecksumOffload,
+        4: checksum: ChecksumOffload,
         /// Large send, version 1.
-        pub large_send_v1: LargeSendV1,
+        36: large_send_v1: LargeSendV1,
         /// IPsec, version 1.
-        pub ipsec_v1: IpsecV1,
+        52: ipsec_v1: IpsecV1,
         /// Large send, version 2.
-        pub large_send_v2: LargeSendV2,
+        80: large_send_v2: LargeSendV2,
         /// Flags.
-        pub flags: U32,
+        108: flags: U32,
         /// IPsec, version 2. Since revision 2.
-        pub ipsec_v2: IpsecV2,
+        112: ipsec_v2: IpsecV2,
         /// Receive coalescing. Since revision 3.
-        pub receive_coalescing: ReceiveCoalescing,
+        144: receive_coalescing: ReceiveCoalescing,
         /// Zero.
-        pub padding: U16,
+        146: padding: U16,
         /// NVGRE. Since revision 3.
-        pub nvgre: TunnelOffload,
+        148: nvgre: TunnelOffload,
     }
 }
-layout!(Offload, 156, {
-    header @ 0, checksum @ 4, large_send_v1 @ 36, ipsec_v1 @ 52, large_send_v2 @ 80, flags @ 108, ipsec_v2 @ 112,
-    receive_coalescing @ 144, padding @ 146, nvgre @ 148,
-});
 
-open_code! {
+wire_number! {
     /// How a guest sets a checksum offload.
-    pub struct ChecksumSetting(u8);
-    /// As it was.
-    NO_CHANGE = 0 => "no change";
-    /// Off.
-    DISABLED = 1 => "off";
-    /// For frames sent only.
-    TRANSMIT = 2 => "transmit";
-    /// For frames received only.
-    RECEIVE = 3 => "receive";
-    /// For both.
-    BOTH = 4 => "both";
+    pub struct ChecksumSetting(Byte: u8), "{:#x}" {
+        /// As it was.
+        NO_CHANGE = 0 => "no change",
+        /// Off.
+        DISABLED = 1 => "off",
+        /// For frames sent only.
+        TRANSMIT = 2 => "transmit",
+        /// For frames received only.
+        RECEIVE = 3 => "receive",
+        /// For both.
+        BOTH = 4 => "both",
+    }
 }
 
-open_code! {
+wire_number! {
     /// How a guest sets an offload that is on or off.
-    pub struct Setting(u8);
-    /// As it was.
-    NO_CHANGE = 0 => "no change";
-    /// Off.
-    DISABLED = 1 => "off";
-    /// On.
-    ENABLED = 2 => "on";
+    pub struct Setting(Byte: u8), "{:#x}" {
+        /// As it was.
+        NO_CHANGE = 0 => "no change",
+        /// Off.
+        DISABLED = 1 => "off",
+        /// On.
+        ENABLED = 2 => "on",
+    }
 }
 
 /// Bytes of [`OffloadParameters`] at revision 1.
 pub const OFFLOAD_PARAMETERS_LEN_REVISION_1: usize = 20;
 
-wire! {
+wire_struct! {
     /// `OID_TCP_OFFLOAD_PARAMETERS`: switches offloads. Linux sends 28 bytes, and 22 with NVSP up to 4, both times
     /// with revision 3.
-    pub struct OffloadParameters {
+    #[derive(Default)]
+    pub struct OffloadParameters, 28 bytes {
         /// Type [`DEFAULT`](super::ndis::ObjectType::DEFAULT).
-        pub header: ObjectHeader,
+        0: header: ObjectHeader,
         /// IPv4 header checksums.
-        pub ipv4_checksum: ChecksumSetting,
+        4: ipv4_checksum: ChecksumSetting,
         /// TCP over IPv4.
-        pub tcp4_checksum: ChecksumSetting,
+        5: tcp4_checksum: ChecksumSetting,
         /// UDP over IPv4.
-        pub udp4_checksum: ChecksumSetting,
+        6: udp4_checksum: ChecksumSetting,
         /// TCP over IPv6.
-        pub tcp6_checksum: ChecksumSetting,
+        7: tcp6_checksum: ChecksumSetting,
         /// UDP over IPv6.
-        pub udp6_checksum: ChecksumSetting,
+        8: udp6_checksum: ChecksumSetting,
         /// Large send, version 1.
-        pub large_send_v1: Setting,
+        9: large_send_v1: Setting,
         /// IPsec, version 1.
-        pub ipsec_v1: u8,
+        10: ipsec_v1: u8,
         /// Large send, version 2, over IPv4.
-        pub large_send_v2_ipv4: Setting,
+        11: large_send_v2_ipv4: Setting,
         /// Large send, version 2, over IPv6.
-        pub large_send_v2_ipv6: Setting,
+        12: large_send_v2_ipv6: Setting,
         /// TCP chimney over IPv4.
-        pub tcp_connection_ipv4: u8,
+        13: tcp_connection_ipv4: u8,
         /// TCP chimney over IPv6.
-        pub tcp_connection_ipv6: u8,
+        14: tcp_connection_ipv6: u8,
         /// Zero.
-        pub padding: u8,
+        15: padding: u8,
         /// Flags.
-        pub flags: U32,
+        16: flags: U32,
         /// IPsec, version 2. Since revision 2.
-        pub ipsec_v2: u8,
+        20: ipsec_v2: u8,
         /// IPsec, version 2, over IPv4. Since revision 2.
-        pub ipsec_v2_ipv4: u8,
+        21: ipsec_v2_ipv4: u8,
         /// Receive coalescing over IPv4. Since revision 3.
-        pub receive_coalescing_ipv4: Setting,
+        22: receive_coalescing_ipv4: Setting,
         /// Receive coalescing over IPv6. Since revision 3.
-        pub receive_coalescing_ipv6: Setting,
+        23: receive_coalescing_ipv6: Setting,
         /// Offloads in tunnels. Since revision 3.
-        pub tunnel_offload: u8,
+        24: tunnel_offload: u8,
         /// Kinds of tunnel. Since revision 3.
-        pub tunnel_types: u8,
+        25: tunnel_types: u8,
         /// Zero.
-        pub tail: U16,
+        26: tail: U16,
     }
 }
-layout!(OffloadParameters, 28, {
-    header @ 0, ipv4_checksum @ 4, tcp4_checksum @ 5, udp4_checksum @ 6, tcp6_checksum @ 7, udp6_checksum @ 8,
-    large_send_v1 @ 9, ipsec_v1 @ 10, large_send_v2_ipv4 @ 11, large_send_v2_ipv6 @ 12, tcp_connection_ipv4 @ 13,
-    tcp_connection_ipv6 @ 14, padding @ 15, flags @ 16, ipsec_v2 @ 20, ipsec_v2_ipv4 @ 21,
-    receive_coalescing_ipv4 @ 22, receive_coalescing_ipv6 @ 23, tunnel_offload @ 24, tunnel_types @ 25, tail @ 26,
-});
 
-wire! {
+wire_struct! {
     /// `OID_OFFLOAD_ENCAPSULATION`: which frames offloads are for. Source: OpenVMM.
-    pub struct OffloadEncapsulation {
+    #[derive(Default)]
+    pub struct OffloadEncapsulation, 28 bytes {
         /// Type [`OFFLOAD_ENCAPSULATION`](super::ndis::ObjectType::OFFLOAD_ENCAPSULATION), revision 1.
-        pub header: ObjectHeader,
+        0: header: ObjectHeader,
         /// In an answer 1 "supported"; in a set 1 "on", 2 "off".
-        pub ipv4_enabled: U32,
+        4: ipv4_enabled: U32,
         /// [`Encapsulation`].
-        pub ipv4_encapsulation: U32,
+        8: ipv4_encapsulation: U32,
         /// Bytes before the IPv4 header.
-        pub ipv4_header_size: U32,
+        12: ipv4_header_size: U32,
         /// As for IPv4.
-        pub ipv6_enabled: U32,
+        16: ipv6_enabled: U32,
         /// [`Encapsulation`].
-        pub ipv6_encapsulation: U32,
+        20: ipv6_encapsulation: U32,
         /// Bytes before the IPv6 header.
-        pub ipv6_header_size: U32,
+        24: ipv6_header_size: U32,
     }
 }
-layout!(OffloadEncapsulation, 28, {
-    header @ 0, ipv4_enabled @ 4, ipv4_encapsulation @ 8, ipv4_header_size @ 12, ipv6_enabled @ 16,
-    ipv6_encapsulation @ 20, ipv6_header_size @ 24,
-});

@@ -7,54 +7,55 @@ use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::code::{layout, open_code, wire};
+use super::code::{wire_number, wire_struct};
 
-open_code! {
+wire_number! {
     /// What a PacketDirect message is about.
-    pub struct PdOperation(U32);
-    /// What either end supports.
-    CONFIGURATION = 1 => "CONFIG";
-    /// Moves the data path.
-    SWITCH_DATA_PATH = 2 => "SW_DATAPATH";
-    /// Opens a provider.
-    OPEN_PROVIDER = 3 => "OPEN_PROVIDER";
-    /// Closes a provider.
-    CLOSE_PROVIDER = 4 => "CLOSE_PROVIDER";
-    /// Makes a queue.
-    CREATE_QUEUE = 5 => "CREATE_QUEUE";
-    /// Returns all buffers of a queue.
-    FLUSH_QUEUE = 6 => "FLUSH_QUEUE";
-    /// Deletes a queue.
-    FREE_QUEUE = 7 => "FREE_QUEUE";
-    /// Asks for memory that both ends reach.
-    ALLOC_COMMON_BUFFER = 8 => "ALLOC_COM_BUF";
-    /// Gives it back.
-    FREE_COMMON_BUFFER = 9 => "FREE_COM_BUF";
+    pub struct PdOperation(U32: u32), "{:#x}" {
+        /// What either end supports.
+        CONFIGURATION = 1 => "CONFIG",
+        /// Moves the data path.
+        SWITCH_DATA_PATH = 2 => "SW_DATAPATH",
+        /// Opens a provider.
+        OPEN_PROVIDER = 3 => "OPEN_PROVIDER",
+        /// Closes a provider.
+        CLOSE_PROVIDER = 4 => "CLOSE_PROVIDER",
+        /// Makes a queue.
+        CREATE_QUEUE = 5 => "CREATE_QUEUE",
+        /// Returns all buffers of a queue.
+        FLUSH_QUEUE = 6 => "FLUSH_QUEUE",
+        /// Deletes a queue.
+        FREE_QUEUE = 7 => "FREE_QUEUE",
+        /// Asks for memory that both ends reach.
+        ALLOC_COMMON_BUFFER = 8 => "ALLOC_COM_BUF",
+        /// Gives it back.
+        FREE_COMMON_BUFFER = 9 => "FREE_COM_BUF",
+    }
 }
 
-wire! {
+wire_struct! {
     /// A PacketDirect request: the operation and the body that goes with it.
-    pub struct PdRequest {
+    #[derive(Default)]
+    pub struct PdRequest, 34 bytes {
         /// Which body follows.
-        pub operation: PdOperation,
+        0: operation: PdOperation,
         /// The body, at its start; what the operation does not use is zero.
-        pub body: [u8; 30],
+        4: body: [u8; 30],
     }
 }
-layout!(PdRequest, 34, { operation @ 0, body @ 4 });
 
-wire! {
+wire_struct! {
     /// A PacketDirect answer.
-    pub struct PdComplete {
+    #[derive(Default)]
+    pub struct PdComplete, 36 bytes {
         /// Of the request.
-        pub operation: PdOperation,
+        0: operation: PdOperation,
         /// An NT status.
-        pub status: U32,
+        4: status: U32,
         /// The body, at its start.
-        pub body: [u8; 28],
+        8: body: [u8; 28],
     }
 }
-layout!(PdComplete, 36, { operation @ 0, status @ 4, body @ 8 });
 
 /// The body of a PacketDirect message, selected by the operation.
 pub trait PdBody: FromBytes + IntoBytes + zerocopy::Immutable + zerocopy::KnownLayout {}
@@ -73,188 +74,183 @@ impl PdComplete {
     }
 }
 
-wire! {
+wire_struct! {
     /// Request of [`PdOperation::CONFIGURATION`].
-    pub struct PdConfiguration {
+    #[derive(Default)]
+    pub struct PdConfiguration, 14 bytes {
         /// Guest-physical address of the guest's MMIO region.
-        pub mmio_address: U64,
+        0: mmio_address: U64,
         /// Its bytes.
-        pub mmio_length: U32,
+        8: mmio_length: U32,
         /// How many PacketDirect queues the guest can have: a hint.
-        pub queue_count: U16,
+        12: queue_count: U16,
     }
 }
-layout!(PdConfiguration, 14, { mmio_address @ 0, mmio_length @ 8, queue_count @ 12 });
 impl PdBody for PdConfiguration {}
 
-wire! {
+wire_struct! {
     /// Request of [`PdOperation::SWITCH_DATA_PATH`].
-    pub struct PdSwitchDataPath {
+    #[derive(Default)]
+    pub struct PdSwitchDataPath, 2 bytes {
         /// 1 when the host's path is PacketDirect.
-        pub host_is_packet_direct: u8,
+        0: host_is_packet_direct: u8,
         /// 1 when the guest has enabled it.
-        pub guest_is_enabled: u8,
+        1: guest_is_enabled: u8,
     }
 }
-layout!(PdSwitchDataPath, 2, { host_is_packet_direct @ 0, guest_is_enabled @ 1 });
 impl PdBody for PdSwitchDataPath {}
 
-wire! {
+wire_struct! {
     /// Request of [`PdOperation::OPEN_PROVIDER`].
-    pub struct PdOpenProvider {
+    #[derive(Default)]
+    pub struct PdOpenProvider, 8 bytes {
         /// The guest's name for it.
-        pub provider_id: U32,
+        0: provider_id: U32,
         /// Flags of NDIS's open-provider structure.
-        pub flags: U32,
+        4: flags: U32,
     }
 }
-layout!(PdOpenProvider, 8, { provider_id @ 0, flags @ 4 });
 impl PdBody for PdOpenProvider {}
 
-wire! {
+wire_struct! {
     /// Request of [`PdOperation::CLOSE_PROVIDER`], and the answer to [`PdOperation::OPEN_PROVIDER`].
-    pub struct PdProvider {
+    #[derive(Default)]
+    pub struct PdProvider, 4 bytes {
         /// The guest's name for it.
-        pub provider_id: U32,
+        0: provider_id: U32,
     }
 }
-layout!(PdProvider, 4, { provider_id @ 0 });
 impl PdBody for PdProvider {}
 
-wire! {
+wire_struct! {
     /// Processors in one group, as Windows counts them (`GROUP_AFFINITY`).
-    pub struct GroupAffinity {
+    #[derive(Default)]
+    pub struct GroupAffinity, 16 bytes {
         /// One bit for each processor.
-        pub mask: U64,
+        0: mask: U64,
         /// The group.
-        pub group: U16,
+        8: group: U16,
         /// Zero.
-        pub reserved: [U16; 3],
+        10: reserved: [U16; 3],
     }
 }
-layout!(GroupAffinity, 16, { mask @ 0, group @ 8, reserved @ 10 });
 
-wire! {
+wire_struct! {
     /// Request of [`PdOperation::CREATE_QUEUE`].
-    pub struct PdCreateQueue {
+    #[derive(Default)]
+    pub struct PdCreateQueue, 30 bytes {
         /// Which provider.
-        pub provider_id: U32,
+        0: provider_id: U32,
         /// The guest's name for the queue.
-        pub queue_id: U16,
+        4: queue_id: U16,
         /// Buffers that it holds.
-        pub queue_size: U16,
+        6: queue_size: U16,
         /// 1 for a receive queue.
-        pub is_receive_queue: u8,
+        8: is_receive_queue: u8,
         /// 1 for a queue that RSS spreads to.
-        pub is_rss_queue: u8,
+        9: is_rss_queue: u8,
         /// Bytes of each receive buffer.
-        pub receive_data_length: U32,
+        10: receive_data_length: U32,
         /// Where it is served.
-        pub affinity: GroupAffinity,
+        14: affinity: GroupAffinity,
     }
 }
-layout!(PdCreateQueue, 30, {
-    provider_id @ 0, queue_id @ 4, queue_size @ 6, is_receive_queue @ 8, is_rss_queue @ 9, receive_data_length @ 10,
-    affinity @ 14,
-});
 impl PdBody for PdCreateQueue {}
 
-wire! {
+wire_struct! {
     /// Request of [`PdOperation::FLUSH_QUEUE`] and [`PdOperation::FREE_QUEUE`].
-    pub struct PdQueue {
+    #[derive(Default)]
+    pub struct PdQueue, 6 bytes {
         /// Which provider.
-        pub provider_id: U32,
+        0: provider_id: U32,
         /// Which of its queues.
-        pub queue_id: U16,
+        4: queue_id: U16,
     }
 }
-layout!(PdQueue, 6, { provider_id @ 0, queue_id @ 4 });
 impl PdBody for PdQueue {}
 
-wire! {
+wire_struct! {
     /// Request of [`PdOperation::ALLOC_COMMON_BUFFER`].
-    pub struct PdAllocBuffer {
+    #[derive(Default)]
+    pub struct PdAllocBuffer, 10 bytes {
         /// Bytes wanted.
-        pub length: U32,
+        0: length: U32,
         /// NUMA node that is best.
-        pub preferred_node: U32,
+        4: preferred_node: U32,
         /// The guest's name for the region.
-        pub region_id: U16,
+        8: region_id: U16,
     }
 }
-layout!(PdAllocBuffer, 10, { length @ 0, preferred_node @ 4, region_id @ 8 });
 impl PdBody for PdAllocBuffer {}
 
-wire! {
+wire_struct! {
     /// Request of [`PdOperation::FREE_COMMON_BUFFER`].
-    pub struct PdFreeBuffer {
+    #[derive(Default)]
+    pub struct PdFreeBuffer, 19 bytes {
         /// Bytes.
-        pub length: U32,
+        0: length: U32,
         /// Guest-physical address.
-        pub address: U64,
+        4: address: U64,
         /// NUMA node.
-        pub preferred_node: U32,
+        12: preferred_node: U32,
         /// The guest's name for the region.
-        pub region_id: U16,
+        16: region_id: U16,
         /// How it is cached.
-        pub cache_type: u8,
+        18: cache_type: u8,
     }
 }
-layout!(PdFreeBuffer, 19, { length @ 0, address @ 4, preferred_node @ 12, region_id @ 16, cache_type @ 18 });
 impl PdBody for PdFreeBuffer {}
 
-wire! {
+wire_struct! {
     /// Answer to [`PdOperation::CONFIGURATION`].
-    pub struct PdConfigurationComplete {
+    #[derive(Default)]
+    pub struct PdConfigurationComplete, 5 bytes {
         /// PacketDirect queues that the guest gets.
-        pub queue_count: U16,
+        0: queue_count: U16,
         /// Receive queues of them that RSS spreads to.
-        pub rss_queue_count: u8,
+        2: rss_queue_count: u8,
         /// 1 when the host has PacketDirect.
-        pub is_supported: u8,
+        3: is_supported: u8,
         /// 1 when it is switched on.
-        pub is_enabled: u8,
+        4: is_enabled: u8,
     }
 }
-layout!(PdConfigurationComplete, 5, { queue_count @ 0, rss_queue_count @ 2, is_supported @ 3, is_enabled @ 4 });
 impl PdBody for PdConfigurationComplete {}
 
-wire! {
+wire_struct! {
     /// Answer to [`PdOperation::CREATE_QUEUE`].
-    pub struct PdCreateQueueComplete {
+    #[derive(Default)]
+    pub struct PdCreateQueueComplete, 28 bytes {
         /// Which provider.
-        pub provider_id: U32,
+        0: provider_id: U32,
         /// Which queue.
-        pub queue_id: U16,
+        4: queue_id: U16,
         /// Buffers that it holds.
-        pub queue_size: U16,
+        6: queue_size: U16,
         /// Bytes of each receive buffer.
-        pub receive_data_length: U32,
+        8: receive_data_length: U32,
         /// Where it is served.
-        pub affinity: GroupAffinity,
+        12: affinity: GroupAffinity,
     }
 }
-layout!(PdCreateQueueComplete, 28, {
-    provider_id @ 0, queue_id @ 4, queue_size @ 6, receive_data_length @ 8, affinity @ 12,
-});
 impl PdBody for PdCreateQueueComplete {}
 
-wire! {
+wire_struct! {
     /// Answer to [`PdOperation::ALLOC_COMMON_BUFFER`].
-    pub struct PdAllocBufferComplete {
+    #[derive(Default)]
+    pub struct PdAllocBufferComplete, 19 bytes {
         /// Guest-physical address.
-        pub address: U64,
+        0: address: U64,
         /// Bytes.
-        pub length: U32,
+        8: length: U32,
         /// NUMA node.
-        pub preferred_node: U32,
+        12: preferred_node: U32,
         /// The guest's name for the region.
-        pub region_id: U16,
+        16: region_id: U16,
         /// How it is cached.
-        pub cache_type: u8,
+        18: cache_type: u8,
     }
 }
-layout!(PdAllocBufferComplete, 19, { address @ 0, length @ 8, preferred_node @ 12, region_id @ 16, cache_type @ 18 });
 impl PdBody for PdAllocBufferComplete {}
 
 bitflags! {
@@ -268,26 +264,26 @@ bitflags! {
     }
 }
 
-wire! {
+wire_struct! {
     /// A batch of PacketDirect buffers, without the buffers.
-    pub struct PdPostBatch {
+    #[derive(Default)]
+    pub struct PdPostBatch, 4 bytes {
         /// How many [`PdBuffer`]s follow.
-        pub count: U16,
+        0: count: U16,
         /// [`PdBatchFlags`].
-        pub flags: U16,
+        2: flags: U16,
     }
 }
-layout!(PdPostBatch, 4, { count @ 0, flags @ 2 });
 
-wire! {
+wire_struct! {
     /// One buffer of a batch.
-    pub struct PdBuffer {
+    #[derive(Default)]
+    pub struct PdBuffer, 8 bytes {
         /// Where it begins in its region, in bytes.
-        pub region_offset: U32,
+        0: region_offset: U32,
         /// Which region.
-        pub region_id: U16,
+        4: region_id: U16,
         /// Bit 0: more buffers of the same frame follow.
-        pub flags: U16,
+        6: flags: U16,
     }
 }
-layout!(PdBuffer, 8, { region_offset @ 0, region_id @ 4, flags @ 6 });

@@ -9,7 +9,7 @@ use thiserror::Error;
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::code::{layout, open_code, wire};
+use super::code::{wire_number, wire_struct};
 
 /// Bytes of [`PpiHeader`].
 pub const PPI_HEADER_LEN: usize = 12;
@@ -20,56 +20,58 @@ pub const PPI_RECORD_LEN: usize = 16;
 /// The bit of [`PpiHeader::kind`] that marks a type of RNDIS's own.
 pub const PPI_INTERNAL: u32 = 0x8000_0000;
 
-open_code! {
+wire_number! {
     /// What a record is about, with the internal bit.
-    pub struct PpiType(U32);
-    /// Checksums: [`ChecksumTransmit`] or [`ChecksumReceive`].
-    CHECKSUM = 0 => "checksum";
-    /// IPsec.
-    IPSEC = 1 => "ipsec";
-    /// Large send: [`LargeSend`].
-    LARGE_SEND = 2 => "lso";
-    /// Classification handle.
-    CLASSIFICATION_HANDLE = 3 => "classification";
-    /// Reserved.
-    RESERVED = 4 => "reserved";
-    /// Scatter-gather list.
-    SG_LIST = 5 => "sg-list";
-    /// VLAN: [`Vlan`].
-    VLAN = 6 => "vlan";
-    /// The packet that this was made of.
-    ORIGINAL = 7 => "original";
-    /// Hash value, u32. In NDIS 5 the id for cancelling.
-    HASH_VALUE = 8 => "hash";
-    /// The buffer list that this was made of.
-    ORIGINAL_LIST = 9 => "original-list";
-    /// A cached buffer list.
-    CACHED_LIST = 10 => "cached-list";
-    /// How much padding a short frame got.
-    SHORT_PADDING = 11 => "short-padding";
-    /// Which fragment of a coalesced frame this is: [`PacketId`]. Since NVSP 6.1.
-    PACKET_ID = 0x8000_0001 => "packet-id";
-}
-
-wire! {
-    /// The head of a record.
-    pub struct PpiHeader {
-        /// Bytes of the record, head included.
-        pub size: U32,
-        /// What it is about.
-        pub kind: PpiType,
-        /// Where the data begins, counted from the record.
-        pub offset: U32,
+    pub struct PpiType(U32: u32), "{:#x}" {
+        /// Checksums: [`ChecksumTransmit`] or [`ChecksumReceive`].
+        CHECKSUM = 0 => "checksum",
+        /// IPsec.
+        IPSEC = 1 => "ipsec",
+        /// Large send: [`LargeSend`].
+        LARGE_SEND = 2 => "lso",
+        /// Classification handle.
+        CLASSIFICATION_HANDLE = 3 => "classification",
+        /// Reserved.
+        RESERVED = 4 => "reserved",
+        /// Scatter-gather list.
+        SG_LIST = 5 => "sg-list",
+        /// VLAN: [`Vlan`].
+        VLAN = 6 => "vlan",
+        /// The packet that this was made of.
+        ORIGINAL = 7 => "original",
+        /// Hash value, u32. In NDIS 5 the id for cancelling.
+        HASH_VALUE = 8 => "hash",
+        /// The buffer list that this was made of.
+        ORIGINAL_LIST = 9 => "original-list",
+        /// A cached buffer list.
+        CACHED_LIST = 10 => "cached-list",
+        /// How much padding a short frame got.
+        SHORT_PADDING = 11 => "short-padding",
+        /// Which fragment of a coalesced frame this is: [`PacketId`]. Since NVSP 6.1.
+        PACKET_ID = 0x8000_0001 => "packet-id",
     }
 }
-layout!(PpiHeader, 12, { size @ 0, kind @ 4, offset @ 8 });
 
-wire! {
+wire_struct! {
+    /// The head of a record.
+    #[derive(Default)]
+    pub struct PpiHeader, 12 bytes {
+        /// Bytes of the record, head included.
+        0: size: U32,
+        /// What it is about.
+        4: kind: PpiType,
+        /// Where the data begins, counted from the record.
+        8: offset: U32,
+    }
+}
+
+wire_struct! {
     /// Checksums that the guest leaves to the host. Bits: 0 IPv4, 1 IPv6, 2 TCP, 3 UDP, 4 IP header; from 16 on ten
     /// bits with the offset of the transport header in the frame.
-    pub struct ChecksumTransmit {
+    #[derive(Default)]
+    pub struct ChecksumTransmit, 4 bytes {
         /// The bits.
-        pub value: U32,
+        0: value: U32,
     }
 }
 
@@ -135,11 +137,12 @@ bitflags! {
     }
 }
 
-wire! {
+wire_struct! {
     /// Checksums that the host has checked, see [`ReceiveChecksums`].
-    pub struct ChecksumReceive {
+    #[derive(Default)]
+    pub struct ChecksumReceive, 4 bytes {
         /// The bits.
-        pub value: U32,
+        0: value: U32,
     }
 }
 
@@ -157,12 +160,13 @@ impl ChecksumReceive {
     }
 }
 
-wire! {
+wire_struct! {
     /// A large send: the frame is to be cut into segments. Bits: twenty with the segment size (MSS), ten with the
     /// offset of the TCP header in the frame, 30 version 2, 31 IPv6.
-    pub struct LargeSend {
+    #[derive(Default)]
+    pub struct LargeSend, 4 bytes {
         /// The bits.
-        pub value: U32,
+        0: value: U32,
     }
 }
 
@@ -204,12 +208,13 @@ impl LargeSend {
     }
 }
 
-wire! {
+wire_struct! {
     /// An 802.1Q tag that is not in the frame. Bits: three with the priority, one with the drop eligible indicator
     /// (once the canonical format indicator), twelve with the VLAN id. Not the order of a tag on the wire.
-    pub struct Vlan {
+    #[derive(Default)]
+    pub struct Vlan, 4 bytes {
         /// The bits.
-        pub value: U32,
+        0: value: U32,
     }
 }
 
@@ -263,19 +268,19 @@ bitflags! {
     }
 }
 
-wire! {
+wire_struct! {
     /// Receive coalescing: which frame, which fragment. Since NVSP 6.1, when the guest has
     /// [`RSC_OVER_VMBUS`](super::nvsp::NdisCapabilities::RSC_OVER_VMBUS).
-    pub struct PacketId {
+    #[derive(Default)]
+    pub struct PacketId, 4 bytes {
         /// 1.
-        pub version: u8,
+        0: version: u8,
         /// [`FragmentFlags`].
-        pub flags: u8,
+        1: flags: u8,
         /// Which frame.
-        pub packet_id: U16,
+        2: packet_id: U16,
     }
 }
-layout!(PacketId, 4, { version @ 0, flags @ 1, packet_id @ 2 });
 
 impl PacketId {
     /// The flags.

@@ -6,7 +6,7 @@
 use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32};
 
-use super::code::{layout, wire};
+use super::code::wire_struct;
 use super::ndis::ObjectHeader;
 
 /// Entries of the largest indirection table.
@@ -96,59 +96,53 @@ bitflags! {
     }
 }
 
-wire! {
+wire_struct! {
     /// `OID_GEN_RECEIVE_SCALE_CAPABILITIES` at revision 2. Linux takes exactly these 18 bytes.
-    pub struct ReceiveScaleCapabilities {
+    #[derive(Default)]
+    pub struct ReceiveScaleCapabilities, 18 bytes {
         /// Type [`RSS_CAPABILITIES`](super::ndis::ObjectType::RSS_CAPABILITIES), revision 2.
-        pub header: ObjectHeader,
+        0: header: ObjectHeader,
         /// [`RssCapabilities`].
-        pub capabilities: U32,
+        4: capabilities: U32,
         /// Interrupts.
-        pub interrupt_count: U32,
+        8: interrupt_count: U32,
         /// Receive queues: with fewer than 2, Linux asks for no sub-channels.
-        pub queue_count: U32,
+        12: queue_count: U32,
         /// Entries that the indirection table may have. DPDK takes 0 badly.
-        pub table_len: U16,
+        16: table_len: U16,
     }
 }
-layout!(ReceiveScaleCapabilities, 18, {
-    header @ 0, capabilities @ 4, interrupt_count @ 8, queue_count @ 12, table_len @ 16,
-});
 
-wire! {
+wire_struct! {
     /// `OID_GEN_RECEIVE_SCALE_PARAMETERS` at revision 2. Table and key follow where the offsets say, counted from
     /// this structure; a table entry is a u32 channel index.
-    pub struct ReceiveScaleParameters {
+    #[derive(Default)]
+    pub struct ReceiveScaleParameters, 40 bytes {
         /// Type [`RSS_PARAMETERS`](super::ndis::ObjectType::RSS_PARAMETERS); Hyper-V does not look at it (OpenVMM).
-        pub header: ObjectHeader,
+        0: header: ObjectHeader,
         /// [`RssFlags`].
-        pub flags: U16,
+        4: flags: U16,
         /// Not used.
-        pub base_cpu: U16,
+        6: base_cpu: U16,
         /// [`HashInfo`].
-        pub hash_info: U32,
+        8: hash_info: U32,
         /// Bytes of the table.
-        pub table_size: U16,
+        12: table_size: U16,
         /// Zero.
-        pub padding_1: U16,
+        14: padding_1: U16,
         /// Where the table begins.
-        pub table_offset: U32,
+        16: table_offset: U32,
         /// Bytes of the key.
-        pub key_size: U16,
+        20: key_size: U16,
         /// Zero.
-        pub padding_2: U16,
+        22: padding_2: U16,
         /// Where the key begins.
-        pub key_offset: U32,
+        24: key_offset: U32,
         /// Where processor masks begin; Linux leaves them 0.
-        pub processor_masks_offset: U32,
+        28: processor_masks_offset: U32,
         /// How many there are.
-        pub processor_mask_count: U32,
+        32: processor_mask_count: U32,
         /// Bytes of each.
-        pub processor_mask_size: U32,
+        36: processor_mask_size: U32,
     }
 }
-layout!(ReceiveScaleParameters, 40, {
-    header @ 0, flags @ 4, base_cpu @ 6, hash_info @ 8, table_size @ 12, padding_1 @ 14, table_offset @ 16,
-    key_size @ 20, padding_2 @ 22, key_offset @ 24, processor_masks_offset @ 28, processor_mask_count @ 32,
-    processor_mask_size @ 36,
-});

@@ -2,10 +2,10 @@
 
 use thiserror::Error;
 use zerocopy::big_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{Command, OperationCode};
-use crate::macros::layout;
+use crate::macros::wire_struct;
 use crate::wire::MAX_CDB_LEN;
 
 /// A command descriptor block of 1 to 16 bytes.
@@ -120,247 +120,223 @@ impl core::fmt::Display for Cdb {
     }
 }
 
-/// READ(6) and WRITE(6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct Cdb6 {
-    /// The operation.
-    pub operation: u8,
-    /// The address's 21 bits, from the low five of the first byte on.
-    pub lba: [u8; 3],
-    /// Blocks; 0 stands for 256.
-    pub blocks: u8,
-    /// Control.
-    pub control: u8,
+wire_struct! {
+    /// READ(6) and WRITE(6).
+    pub struct Cdb6, 6 bytes {
+        /// The operation.
+        0: operation: u8,
+        /// The address's 21 bits, from the low five of the first byte on.
+        1: lba: [u8; 3],
+        /// Blocks; 0 stands for 256.
+        4: blocks: u8,
+        /// Control.
+        5: control: u8,
+    }
 }
-layout!(Cdb6, size 6, operation @ 0, lba @ 1, blocks @ 4, control @ 5);
 
-/// Commands of 10 bytes about a range of blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct Cdb10 {
-    /// The operation.
-    pub operation: u8,
-    /// The operation's flags.
-    pub flags: u8,
-    /// The first block.
-    pub lba: U32,
-    /// Group.
-    pub group: u8,
-    /// Blocks.
-    pub blocks: U16,
-    /// Control.
-    pub control: u8,
+wire_struct! {
+    /// Commands of 10 bytes about a range of blocks.
+    pub struct Cdb10, 10 bytes {
+        /// The operation.
+        0: operation: u8,
+        /// The operation's flags.
+        1: flags: u8,
+        /// The first block.
+        2: lba: U32,
+        /// Group.
+        6: group: u8,
+        /// Blocks.
+        7: blocks: U16,
+        /// Control.
+        9: control: u8,
+    }
 }
-layout!(Cdb10, size 10, operation @ 0, flags @ 1, lba @ 2, group @ 6, blocks @ 7, control @ 9);
 
-/// Commands of 12 bytes about a range of blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct Cdb12 {
-    /// The operation.
-    pub operation: u8,
-    /// The operation's flags.
-    pub flags: u8,
-    /// The first block.
-    pub lba: U32,
-    /// Blocks.
-    pub blocks: U32,
-    /// Group.
-    pub group: u8,
-    /// Control.
-    pub control: u8,
+wire_struct! {
+    /// Commands of 12 bytes about a range of blocks.
+    pub struct Cdb12, 12 bytes {
+        /// The operation.
+        0: operation: u8,
+        /// The operation's flags.
+        1: flags: u8,
+        /// The first block.
+        2: lba: U32,
+        /// Blocks.
+        6: blocks: U32,
+        /// Group.
+        10: group: u8,
+        /// Control.
+        11: control: u8,
+    }
 }
-layout!(Cdb12, size 12, operation @ 0, flags @ 1, lba @ 2, blocks @ 6, group @ 10, control @ 11);
 
-/// Commands of 16 bytes about a range of blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct Cdb16 {
-    /// The operation.
-    pub operation: u8,
-    /// The operation's flags.
-    pub flags: u8,
-    /// The first block.
-    pub lba: U64,
-    /// Blocks.
-    pub blocks: U32,
-    /// Group.
-    pub group: u8,
-    /// Control.
-    pub control: u8,
+wire_struct! {
+    /// Commands of 16 bytes about a range of blocks.
+    pub struct Cdb16, 16 bytes {
+        /// The operation.
+        0: operation: u8,
+        /// The operation's flags.
+        1: flags: u8,
+        /// The first block.
+        2: lba: U64,
+        /// Blocks.
+        10: blocks: U32,
+        /// Group.
+        14: group: u8,
+        /// Control.
+        15: control: u8,
+    }
 }
-layout!(Cdb16, size 16, operation @ 0, flags @ 1, lba @ 2, blocks @ 10, group @ 14, control @ 15);
 
 /// WRITE SAME(16) has the form of the other commands of 16 bytes; bit 0 of its flags says that no block is
 /// sent.
 pub type WriteSame16Cdb = Cdb16;
 
-/// INQUIRY.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct InquiryCdb {
-    /// The operation.
-    pub operation: u8,
-    /// Bit 0: a page of vital product data.
-    pub flags: u8,
-    /// Which page.
-    pub page: u8,
-    /// Most bytes to return.
-    pub allocation: U16,
-    /// Control.
-    pub control: u8,
+wire_struct! {
+    /// INQUIRY.
+    pub struct InquiryCdb, 6 bytes {
+        /// The operation.
+        0: operation: u8,
+        /// Bit 0: a page of vital product data.
+        1: flags: u8,
+        /// Which page.
+        2: page: u8,
+        /// Most bytes to return.
+        3: allocation: U16,
+        /// Control.
+        5: control: u8,
+    }
 }
-layout!(InquiryCdb, size 6, operation @ 0, flags @ 1, page @ 2, allocation @ 3, control @ 5);
 
-/// REQUEST SENSE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct RequestSenseCdb {
-    /// The operation.
-    pub operation: u8,
-    /// Bit 0: in the descriptor format.
-    pub flags: u8,
-    /// 0.
-    pub reserved: [u8; 2],
-    /// Most bytes to return.
-    pub allocation: u8,
-    /// Control.
-    pub control: u8,
+wire_struct! {
+    /// REQUEST SENSE.
+    pub struct RequestSenseCdb, 6 bytes {
+        /// The operation.
+        0: operation: u8,
+        /// Bit 0: in the descriptor format.
+        1: flags: u8,
+        /// 0.
+        2: reserved: [u8; 2],
+        /// Most bytes to return.
+        4: allocation: u8,
+        /// Control.
+        5: control: u8,
+    }
 }
-layout!(RequestSenseCdb, size 6, operation @ 0, flags @ 1, reserved @ 2, allocation @ 4, control @ 5);
 
-/// MODE SENSE(6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct ModeSense6Cdb {
-    /// The operation.
-    pub operation: u8,
-    /// Bit 3: no block descriptor.
-    pub flags: u8,
-    /// Bits 7 and 6: which values; bits 5 to 0: which page.
-    pub page: u8,
-    /// Which subpage.
-    pub subpage: u8,
-    /// Most bytes to return.
-    pub allocation: u8,
-    /// Control.
-    pub control: u8,
+wire_struct! {
+    /// MODE SENSE(6).
+    pub struct ModeSense6Cdb, 6 bytes {
+        /// The operation.
+        0: operation: u8,
+        /// Bit 3: no block descriptor.
+        1: flags: u8,
+        /// Bits 7 and 6: which values; bits 5 to 0: which page.
+        2: page: u8,
+        /// Which subpage.
+        3: subpage: u8,
+        /// Most bytes to return.
+        4: allocation: u8,
+        /// Control.
+        5: control: u8,
+    }
 }
-layout!(ModeSense6Cdb, size 6, operation @ 0, flags @ 1, page @ 2, subpage @ 3, allocation @ 4, control @ 5);
 
-/// MODE SENSE(10).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct ModeSense10Cdb {
-    /// The operation.
-    pub operation: u8,
-    /// Bit 3: no block descriptor; bit 4: a long one may be returned.
-    pub flags: u8,
-    /// As in [`ModeSense6Cdb`].
-    pub page: u8,
-    /// Which subpage.
-    pub subpage: u8,
-    /// 0.
-    pub reserved: [u8; 3],
-    /// Most bytes to return.
-    pub allocation: U16,
-    /// Control.
-    pub control: u8,
+wire_struct! {
+    /// MODE SENSE(10).
+    pub struct ModeSense10Cdb, 10 bytes {
+        /// The operation.
+        0: operation: u8,
+        /// Bit 3: no block descriptor; bit 4: a long one may be returned.
+        1: flags: u8,
+        /// As in [`ModeSense6Cdb`].
+        2: page: u8,
+        /// Which subpage.
+        3: subpage: u8,
+        /// 0.
+        4: reserved: [u8; 3],
+        /// Most bytes to return.
+        7: allocation: U16,
+        /// Control.
+        9: control: u8,
+    }
 }
-layout!(
-    ModeSense10Cdb, size 10,
-    operation @ 0, flags @ 1, page @ 2, subpage @ 3, reserved @ 4, allocation @ 7, control @ 9,
-);
 
-/// START STOP UNIT.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct StartStopCdb {
-    /// The operation.
-    pub operation: u8,
-    /// Bit 0: answer at once.
-    pub flags: u8,
-    /// 0.
-    pub reserved: u8,
-    /// Modifies the power condition.
-    pub modifier: u8,
-    /// Bits 7 to 4: power condition; bit 2: no flush; bit 1: load or eject; bit 0: start.
-    pub action: u8,
-    /// Control.
-    pub control: u8,
+wire_struct! {
+    /// START STOP UNIT.
+    pub struct StartStopCdb, 6 bytes {
+        /// The operation.
+        0: operation: u8,
+        /// Bit 0: answer at once.
+        1: flags: u8,
+        /// 0.
+        2: reserved: u8,
+        /// Modifies the power condition.
+        3: modifier: u8,
+        /// Bits 7 to 4: power condition; bit 2: no flush; bit 1: load or eject; bit 0: start.
+        4: action: u8,
+        /// Control.
+        5: control: u8,
+    }
 }
-layout!(StartStopCdb, size 6, operation @ 0, flags @ 1, reserved @ 2, modifier @ 3, action @ 4, control @ 5);
 
-/// UNMAP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct UnmapCdb {
-    /// The operation.
-    pub operation: u8,
-    /// Bit 0: keep the blocks anchored.
-    pub flags: u8,
-    /// 0.
-    pub reserved: [u8; 4],
-    /// Group.
-    pub group: u8,
-    /// Bytes of the parameter list.
-    pub parameter_length: U16,
-    /// Control.
-    pub control: u8,
+wire_struct! {
+    /// UNMAP.
+    pub struct UnmapCdb, 10 bytes {
+        /// The operation.
+        0: operation: u8,
+        /// Bit 0: keep the blocks anchored.
+        1: flags: u8,
+        /// 0.
+        2: reserved: [u8; 4],
+        /// Group.
+        6: group: u8,
+        /// Bytes of the parameter list.
+        7: parameter_length: U16,
+        /// Control.
+        9: control: u8,
+    }
 }
-layout!(
-    UnmapCdb, size 10,
-    operation @ 0, flags @ 1, reserved @ 2, group @ 6, parameter_length @ 7, control @ 9,
-);
 
-/// SERVICE ACTION IN(16).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct ServiceActionIn16Cdb {
-    /// The operation.
-    pub operation: u8,
-    /// Low five bits: which.
-    pub action: u8,
-    /// Obsolete in READ CAPACITY(16).
-    pub lba: U64,
-    /// Most bytes to return.
-    pub allocation: U32,
-    /// Obsolete in READ CAPACITY(16).
-    pub flags: u8,
-    /// Control.
-    pub control: u8,
+wire_struct! {
+    /// SERVICE ACTION IN(16).
+    pub struct ServiceActionIn16Cdb, 16 bytes {
+        /// The operation.
+        0: operation: u8,
+        /// Low five bits: which.
+        1: action: u8,
+        /// Obsolete in READ CAPACITY(16).
+        2: lba: U64,
+        /// Most bytes to return.
+        10: allocation: U32,
+        /// Obsolete in READ CAPACITY(16).
+        14: flags: u8,
+        /// Control.
+        15: control: u8,
+    }
 }
-layout!(
-    ServiceActionIn16Cdb, size 16,
-    operation @ 0, action @ 1, lba @ 2, allocation @ 10, flags @ 14, control @ 15,
-);
 
 impl ServiceActionIn16Cdb {
     /// The service action of READ CAPACITY(16).
     pub const READ_CAPACITY: u8 = 0x10;
 }
 
-/// REPORT LUNS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct ReportLunsCdb {
-    /// The operation.
-    pub operation: u8,
-    /// 0.
-    pub reserved: u8,
-    /// Which: 0 those with an ordinary address, 1 the well known ones, 2 all.
-    pub select: u8,
-    /// 0.
-    pub reserved2: [u8; 3],
-    /// Most bytes to return.
-    pub allocation: U32,
-    /// 0.
-    pub reserved3: u8,
-    /// Control.
-    pub control: u8,
+wire_struct! {
+    /// REPORT LUNS.
+    pub struct ReportLunsCdb, 12 bytes {
+        /// The operation.
+        0: operation: u8,
+        /// 0.
+        1: reserved: u8,
+        /// Which: 0 those with an ordinary address, 1 the well known ones, 2 all.
+        2: select: u8,
+        /// 0.
+        3: reserved2: [u8; 3],
+        /// Most bytes to return.
+        6: allocation: U32,
+        /// 0.
+        10: reserved3: u8,
+        /// Control.
+        11: control: u8,
+    }
 }
-layout!(
-    ReportLunsCdb, size 12,
-    operation @ 0, reserved @ 1, select @ 2, reserved2 @ 3, allocation @ 6, reserved3 @ 10, control @ 11,
-);

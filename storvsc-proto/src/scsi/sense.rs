@@ -2,43 +2,43 @@
 
 use thiserror::Error;
 use zerocopy::big_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
-use crate::macros::{layout, open_code};
+use crate::macros::{open_code, wire_struct};
 
 open_code! {
     /// The class of the reason: four bits.
     pub struct SenseKey(u8) {
         /// None.
-        NO_SENSE = 0x0, "NO SENSE";
+        NO_SENSE = 0x0 => "NO SENSE",
         /// Done, with some recovery.
-        RECOVERED_ERROR = 0x1, "RECOVERED ERROR";
+        RECOVERED_ERROR = 0x1 => "RECOVERED ERROR",
         /// Not ready.
-        NOT_READY = 0x2, "NOT READY";
+        NOT_READY = 0x2 => "NOT READY",
         /// The medium.
-        MEDIUM_ERROR = 0x3, "MEDIUM ERROR";
+        MEDIUM_ERROR = 0x3 => "MEDIUM ERROR",
         /// The device, not the medium.
-        HARDWARE_ERROR = 0x4, "HARDWARE ERROR";
+        HARDWARE_ERROR = 0x4 => "HARDWARE ERROR",
         /// The command is wrong.
-        ILLEGAL_REQUEST = 0x5, "ILLEGAL REQUEST";
+        ILLEGAL_REQUEST = 0x5 => "ILLEGAL REQUEST",
         /// Something changed before the command, which was not run.
-        UNIT_ATTENTION = 0x6, "UNIT ATTENTION";
+        UNIT_ATTENTION = 0x6 => "UNIT ATTENTION",
         /// Protected.
-        DATA_PROTECT = 0x7, "DATA PROTECT";
+        DATA_PROTECT = 0x7 => "DATA PROTECT",
         /// A blank medium.
-        BLANK_CHECK = 0x8, "BLANK CHECK";
+        BLANK_CHECK = 0x8 => "BLANK CHECK",
         /// The vendor's own.
-        VENDOR_SPECIFIC = 0x9, "VENDOR SPECIFIC";
+        VENDOR_SPECIFIC = 0x9 => "VENDOR SPECIFIC",
         /// A copy was given up.
-        COPY_ABORTED = 0xa, "COPY ABORTED";
+        COPY_ABORTED = 0xa => "COPY ABORTED",
         /// Given up; to be tried again.
-        ABORTED_COMMAND = 0xb, "ABORTED COMMAND";
+        ABORTED_COMMAND = 0xb => "ABORTED COMMAND",
         /// The volume is full.
-        VOLUME_OVERFLOW = 0xd, "VOLUME OVERFLOW";
+        VOLUME_OVERFLOW = 0xd => "VOLUME OVERFLOW",
         /// Not the same.
-        MISCOMPARE = 0xe, "MISCOMPARE";
+        MISCOMPARE = 0xe => "MISCOMPARE",
         /// Done; sense data tells something about it.
-        COMPLETED = 0xf, "COMPLETED";
+        COMPLETED = 0xf => "COMPLETED",
     }
 }
 
@@ -46,65 +46,65 @@ open_code! {
     /// The reason: the additional sense code in the high byte, its qualifier in the low one.
     pub struct AdditionalSense(u16) {
         /// None.
-        NONE = 0x0000, "NO ADDITIONAL SENSE INFORMATION";
+        NONE = 0x0000 => "NO ADDITIONAL SENSE INFORMATION",
         /// Not ready, and why is not told.
-        NOT_READY = 0x0400, "LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE";
+        NOT_READY = 0x0400 => "LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE",
         /// Soon ready.
-        BECOMING_READY = 0x0401, "LOGICAL UNIT IS IN PROCESS OF BECOMING READY";
+        BECOMING_READY = 0x0401 => "LOGICAL UNIT IS IN PROCESS OF BECOMING READY",
         /// A write failed.
-        WRITE_ERROR = 0x0c00, "WRITE ERROR";
+        WRITE_ERROR = 0x0c00 => "WRITE ERROR",
         /// A read failed.
-        UNRECOVERED_READ_ERROR = 0x1100, "UNRECOVERED READ ERROR";
+        UNRECOVERED_READ_ERROR = 0x1100 => "UNRECOVERED READ ERROR",
         /// The parameter list is shorter than what it has to hold.
-        PARAMETER_LIST_LENGTH_ERROR = 0x1a00, "PARAMETER LIST LENGTH ERROR";
+        PARAMETER_LIST_LENGTH_ERROR = 0x1a00 => "PARAMETER LIST LENGTH ERROR",
         /// A comparison failed.
-        MISCOMPARE_DURING_VERIFY = 0x1d00, "MISCOMPARE DURING VERIFY OPERATION";
+        MISCOMPARE_DURING_VERIFY = 0x1d00 => "MISCOMPARE DURING VERIFY OPERATION",
         /// The command is not known.
-        INVALID_COMMAND_OPERATION_CODE = 0x2000, "INVALID COMMAND OPERATION CODE";
+        INVALID_COMMAND_OPERATION_CODE = 0x2000 => "INVALID COMMAND OPERATION CODE",
         /// Beyond the last block.
-        LBA_OUT_OF_RANGE = 0x2100, "LOGICAL BLOCK ADDRESS OUT OF RANGE";
+        LBA_OUT_OF_RANGE = 0x2100 => "LOGICAL BLOCK ADDRESS OUT OF RANGE",
         /// A field of the CDB has a value that the LUN does not take.
-        INVALID_FIELD_IN_CDB = 0x2400, "INVALID FIELD IN CDB";
+        INVALID_FIELD_IN_CDB = 0x2400 => "INVALID FIELD IN CDB",
         /// There is nothing at this LUN.
-        LOGICAL_UNIT_NOT_SUPPORTED = 0x2500, "LOGICAL UNIT NOT SUPPORTED";
+        LOGICAL_UNIT_NOT_SUPPORTED = 0x2500 => "LOGICAL UNIT NOT SUPPORTED",
         /// A field of the parameter list has a value that the LUN does not take.
-        INVALID_FIELD_IN_PARAMETER_LIST = 0x2600, "INVALID FIELD IN PARAMETER LIST";
+        INVALID_FIELD_IN_PARAMETER_LIST = 0x2600 => "INVALID FIELD IN PARAMETER LIST",
         /// Write protected.
-        WRITE_PROTECTED = 0x2700, "WRITE PROTECTED";
+        WRITE_PROTECTED = 0x2700 => "WRITE PROTECTED",
         /// No room for what was to be written.
-        SPACE_ALLOCATION_FAILED = 0x2707, "SPACE ALLOCATION FAILED WRITE PROTECT";
+        SPACE_ALLOCATION_FAILED = 0x2707 => "SPACE ALLOCATION FAILED WRITE PROTECT",
         /// A medium came. Linux looks at it anew.
-        MEDIUM_MAY_HAVE_CHANGED = 0x2800, "NOT READY TO READY CHANGE, MEDIUM MAY HAVE CHANGED";
+        MEDIUM_MAY_HAVE_CHANGED = 0x2800 => "NOT READY TO READY CHANGE, MEDIUM MAY HAVE CHANGED",
         /// Power on or a reset. Linux prints a warning.
-        POWER_ON_OR_RESET = 0x2900, "POWER ON, RESET, OR BUS DEVICE RESET OCCURRED";
+        POWER_ON_OR_RESET = 0x2900 => "POWER ON, RESET, OR BUS DEVICE RESET OCCURRED",
         /// Mode pages changed.
-        MODE_PARAMETERS_CHANGED = 0x2a01, "MODE PARAMETERS CHANGED";
+        MODE_PARAMETERS_CHANGED = 0x2a01 => "MODE PARAMETERS CHANGED",
         /// The capacity changed. Linux's storvsc looks at the disk again.
-        CAPACITY_DATA_HAS_CHANGED = 0x2a09, "CAPACITY DATA HAS CHANGED";
+        CAPACITY_DATA_HAS_CHANGED = 0x2a09 => "CAPACITY DATA HAS CHANGED",
         /// The medium is none that the drive can read.
-        INCOMPATIBLE_MEDIUM_INSTALLED = 0x3000, "INCOMPATIBLE MEDIUM INSTALLED";
+        INCOMPATIBLE_MEDIUM_INSTALLED = 0x3000 => "INCOMPATIBLE MEDIUM INSTALLED",
         /// Mode pages cannot be saved.
-        SAVING_PARAMETERS_NOT_SUPPORTED = 0x3900, "SAVING PARAMETERS NOT SUPPORTED";
+        SAVING_PARAMETERS_NOT_SUPPORTED = 0x3900 => "SAVING PARAMETERS NOT SUPPORTED",
         /// No medium.
-        MEDIUM_NOT_PRESENT = 0x3a00, "MEDIUM NOT PRESENT";
+        MEDIUM_NOT_PRESENT = 0x3a00 => "MEDIUM NOT PRESENT",
         /// No medium, and the tray is closed.
-        MEDIUM_NOT_PRESENT_TRAY_CLOSED = 0x3a01, "MEDIUM NOT PRESENT - TRAY CLOSED";
+        MEDIUM_NOT_PRESENT_TRAY_CLOSED = 0x3a01 => "MEDIUM NOT PRESENT - TRAY CLOSED",
         /// No medium, and the tray is open.
-        MEDIUM_NOT_PRESENT_TRAY_OPEN = 0x3a02, "MEDIUM NOT PRESENT - TRAY OPEN";
+        MEDIUM_NOT_PRESENT_TRAY_OPEN = 0x3a02 => "MEDIUM NOT PRESENT - TRAY OPEN",
         /// Something about the disk changed. Linux's storvsc looks at the disk again.
-        TARGET_OPERATING_CONDITIONS_HAVE_CHANGED = 0x3f00, "TARGET OPERATING CONDITIONS HAVE CHANGED";
+        TARGET_OPERATING_CONDITIONS_HAVE_CHANGED = 0x3f00 => "TARGET OPERATING CONDITIONS HAVE CHANGED",
         /// What INQUIRY tells changed.
-        INQUIRY_DATA_HAS_CHANGED = 0x3f03, "INQUIRY DATA HAS CHANGED";
+        INQUIRY_DATA_HAS_CHANGED = 0x3f03 => "INQUIRY DATA HAS CHANGED",
         /// LUNs came or went. Linux prints a warning.
-        REPORTED_LUNS_DATA_HAS_CHANGED = 0x3f0e, "REPORTED LUNS DATA HAS CHANGED";
+        REPORTED_LUNS_DATA_HAS_CHANGED = 0x3f0e => "REPORTED LUNS DATA HAS CHANGED",
         /// The target failed.
-        INTERNAL_TARGET_FAILURE = 0x4400, "INTERNAL TARGET FAILURE";
+        INTERNAL_TARGET_FAILURE = 0x4400 => "INTERNAL TARGET FAILURE",
         /// A host said that the medium has to stay.
-        MEDIUM_REMOVAL_PREVENTED = 0x5302, "MEDIUM REMOVAL PREVENTED";
+        MEDIUM_REMOVAL_PREVENTED = 0x5302 => "MEDIUM REMOVAL PREVENTED",
         /// The user wants the medium out.
-        OPERATOR_MEDIUM_REMOVAL_REQUEST = 0x5a01, "OPERATOR MEDIUM REMOVAL REQUEST";
+        OPERATOR_MEDIUM_REMOVAL_REQUEST = 0x5a01 => "OPERATOR MEDIUM REMOVAL REQUEST",
         /// An optical disc's track is not of the kind that the command wants.
-        ILLEGAL_MODE_FOR_THIS_TRACK = 0x6400, "ILLEGAL MODE FOR THIS TRACK";
+        ILLEGAL_MODE_FOR_THIS_TRACK = 0x6400 => "ILLEGAL MODE FOR THIS TRACK",
     }
 }
 
@@ -148,69 +148,59 @@ pub struct Sense {
     pub field: Option<FieldPointer>,
 }
 
-/// The fixed format. Source: SPC-4, table 53.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct FixedSense {
-    /// 0x70 or, for an earlier command, 0x71; bit 7 says that [`information`](Self::information) is valid.
-    pub response_code: u8,
-    /// Obsolete.
-    pub obsolete: u8,
-    /// [`SenseKey`] in the low four bits.
-    pub key: u8,
-    /// The address of the failing block, where it fits.
-    pub information: U32,
-    /// How many bytes follow this one: 10.
-    pub additional_length: u8,
-    /// Of no use here.
-    pub command_specific: U32,
-    /// [`AdditionalSense`].
-    pub additional: U16,
-    /// Of no use here.
-    pub replaceable_unit: u8,
-    /// Bit 7: valid; bit 6: in the CDB; bit 3: the bit is valid; bits 2 to 0: the bit.
-    pub field_flags: u8,
-    /// The byte of the field.
-    pub field_byte: U16,
+wire_struct! {
+    /// The fixed format. Source: SPC-4, table 53.
+    pub struct FixedSense, 18 bytes {
+        /// 0x70 or, for an earlier command, 0x71; bit 7 says that [`information`](Self::information) is valid.
+        0: response_code: u8,
+        /// Obsolete.
+        1: obsolete: u8,
+        /// [`SenseKey`] in the low four bits.
+        2: key: u8,
+        /// The address of the failing block, where it fits.
+        3: information: U32,
+        /// How many bytes follow this one: 10.
+        7: additional_length: u8,
+        /// Of no use here.
+        8: command_specific: U32,
+        /// [`AdditionalSense`].
+        12: additional: U16,
+        /// Of no use here.
+        14: replaceable_unit: u8,
+        /// Bit 7: valid; bit 6: in the CDB; bit 3: the bit is valid; bits 2 to 0: the bit.
+        15: field_flags: u8,
+        /// The byte of the field.
+        16: field_byte: U16,
+    }
 }
-layout!(
-    FixedSense, size 18,
-    response_code @ 0, obsolete @ 1, key @ 2, information @ 3, additional_length @ 7, command_specific @ 8,
-    additional @ 12, replaceable_unit @ 14, field_flags @ 15, field_byte @ 16,
-);
 
-/// The descriptor format, with the two descriptors that are in use here. Source: SPC-4, table 27.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct DescriptorSense {
-    /// 0x72 or, for an earlier command, 0x73.
-    pub response_code: u8,
-    /// [`SenseKey`] in the low four bits.
-    pub key: u8,
-    /// [`AdditionalSense`].
-    pub additional: U16,
-    /// 0.
-    pub reserved: [u8; 3],
-    /// How many bytes follow this one.
-    pub additional_length: u8,
-    /// Type 0, information: its type, the bytes that follow (10), the flags (bit 7: valid), 0.
-    pub information_header: [u8; 4],
-    /// The address of the failing block.
-    pub information: U64,
-    /// Type 2, the key's own: its type, the bytes that follow (6), 0, 0.
-    pub field_header: [u8; 4],
-    /// As in [`FixedSense::field_flags`].
-    pub field_flags: u8,
-    /// As in [`FixedSense::field_byte`].
-    pub field_byte: U16,
-    /// 0.
-    pub reserved2: u8,
+wire_struct! {
+    /// The descriptor format, with the two descriptors that are in use here. Source: SPC-4, table 27.
+    pub struct DescriptorSense, 28 bytes {
+        /// 0x72 or, for an earlier command, 0x73.
+        0: response_code: u8,
+        /// [`SenseKey`] in the low four bits.
+        1: key: u8,
+        /// [`AdditionalSense`].
+        2: additional: U16,
+        /// 0.
+        4: reserved: [u8; 3],
+        /// How many bytes follow this one.
+        7: additional_length: u8,
+        /// Type 0, information: its type, the bytes that follow (10), the flags (bit 7: valid), 0.
+        8: information_header: [u8; 4],
+        /// The address of the failing block.
+        12: information: U64,
+        /// Type 2, the key's own: its type, the bytes that follow (6), 0, 0.
+        20: field_header: [u8; 4],
+        /// As in [`FixedSense::field_flags`].
+        24: field_flags: u8,
+        /// As in [`FixedSense::field_byte`].
+        25: field_byte: U16,
+        /// 0.
+        27: reserved2: u8,
+    }
 }
-layout!(
-    DescriptorSense, size 28,
-    response_code @ 0, key @ 1, additional @ 2, reserved @ 4, additional_length @ 7, information_header @ 8,
-    information @ 12, field_header @ 20, field_flags @ 24, field_byte @ 25, reserved2 @ 27,
-);
 
 /// Why bytes are no sense data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

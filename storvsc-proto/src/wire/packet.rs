@@ -2,9 +2,8 @@
 
 use bitflags::bitflags;
 use zerocopy::little_endian::U32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::macros::{layout, open_code};
+use crate::macros::{open_code, wire_struct};
 
 open_code! {
     /// What a packet asks for, or that it answers.
@@ -12,33 +11,33 @@ open_code! {
     /// Sources: Linux `enum vstor_packet_operation`; OpenVMM `storvsp/src/protocol.rs` (for 14).
     pub struct Operation(u32) {
         /// Host to guest: the answer to any request.
-        COMPLETE_IO = 1, "COMPLETE_IO";
+        COMPLETE_IO = 1 => "COMPLETE_IO",
         /// Host to guest, unasked: a device went away.
-        REMOVE_DEVICE = 2, "REMOVE_DEVICE";
+        REMOVE_DEVICE = 2 => "REMOVE_DEVICE",
         /// Guest to host: run a SCSI command.
-        EXECUTE_SRB = 3, "EXECUTE_SRB";
+        EXECUTE_SRB = 3 => "EXECUTE_SRB",
         /// Guest to host: reset one LUN.
-        RESET_LUN = 4, "RESET_LUN";
+        RESET_LUN = 4 => "RESET_LUN",
         /// Guest to host: reset the adapter.
-        RESET_ADAPTER = 5, "RESET_ADAPTER";
+        RESET_ADAPTER = 5 => "RESET_ADAPTER",
         /// Guest to host: reset one bus. The only reset that Linux sends.
-        RESET_BUS = 6, "RESET_BUS";
+        RESET_BUS = 6 => "RESET_BUS",
         /// Guest to host: the first message on a primary channel.
-        BEGIN_INITIALIZATION = 7, "BEGIN_INITIALIZATION";
+        BEGIN_INITIALIZATION = 7 => "BEGIN_INITIALIZATION",
         /// Guest to host: the last message of the negotiation.
-        END_INITIALIZATION = 8, "END_INITIALIZATION";
+        END_INITIALIZATION = 8 => "END_INITIALIZATION",
         /// Guest to host: whether the host speaks one version.
-        QUERY_PROTOCOL_VERSION = 9, "QUERY_PROTOCOL_VERSION";
+        QUERY_PROTOCOL_VERSION = 9 => "QUERY_PROTOCOL_VERSION",
         /// Guest to host: what the channel can do.
-        QUERY_PROPERTIES = 10, "QUERY_PROPERTIES";
+        QUERY_PROPERTIES = 10 => "QUERY_PROPERTIES",
         /// Host to guest, unasked: devices came or went, look again. Since 4.2.
-        ENUMERATE_BUS = 11, "ENUMERATE_BUS";
+        ENUMERATE_BUS = 11 => "ENUMERATE_BUS",
         /// Guest to host: the names of a fibre-channel adapter. Also host to guest, when they change.
-        FC_HBA_DATA = 12, "FC_HBA_DATA";
+        FC_HBA_DATA = 12 => "FC_HBA_DATA",
         /// Guest to host: offer so many sub-channels. Since 5.1.
-        CREATE_SUB_CHANNELS = 13, "CREATE_SUB_CHANNELS";
+        CREATE_SUB_CHANNELS = 13 => "CREATE_SUB_CHANNELS",
         /// Host to guest, unasked: something happened at one LUN.
-        EVENT_NOTIFICATION = 14, "EVENT_NOTIFICATION";
+        EVENT_NOTIFICATION = 14 => "EVENT_NOTIFICATION",
     }
 }
 
@@ -50,31 +49,31 @@ open_code! {
     /// SRB.
     pub struct NtStatus(u32) {
         /// Done.
-        SUCCESS = 0, "SUCCESS";
+        SUCCESS = 0 => "SUCCESS",
         /// More data than the buffer holds.
-        BUFFER_OVERFLOW = 0x8000_0005, "BUFFER_OVERFLOW";
+        BUFFER_OVERFLOW = 0x8000_0005 => "BUFFER_OVERFLOW",
         /// Busy, ask again.
-        DEVICE_BUSY = 0x8000_0011, "DEVICE_BUSY";
+        DEVICE_BUSY = 0x8000_0011 => "DEVICE_BUSY",
         /// Failed, no more is known.
-        UNSUCCESSFUL = 0xc000_0001, "UNSUCCESSFUL";
+        UNSUCCESSFUL = 0xc000_0001 => "UNSUCCESSFUL",
         /// A parameter has a value that the operation does not take.
-        INVALID_PARAMETER = 0xc000_000d, "INVALID_PARAMETER";
+        INVALID_PARAMETER = 0xc000_000d => "INVALID_PARAMETER",
         /// The operation is not one for this device.
-        INVALID_DEVICE_REQUEST = 0xc000_0010, "INVALID_DEVICE_REQUEST";
+        INVALID_DEVICE_REQUEST = 0xc000_0010 => "INVALID_DEVICE_REQUEST",
         /// The version asked for is not spoken.
-        REVISION_MISMATCH = 0xc000_0059, "REVISION_MISMATCH";
+        REVISION_MISMATCH = 0xc000_0059 => "REVISION_MISMATCH",
         /// The device did not answer to its selection.
-        DEVICE_NOT_CONNECTED = 0xc000_009d, "DEVICE_NOT_CONNECTED";
+        DEVICE_NOT_CONNECTED = 0xc000_009d => "DEVICE_NOT_CONNECTED",
         /// The request took too long.
-        IO_TIMEOUT = 0xc000_00b5, "IO_TIMEOUT";
+        IO_TIMEOUT = 0xc000_00b5 => "IO_TIMEOUT",
         /// No such device.
-        DEVICE_DOES_NOT_EXIST = 0xc000_00c0, "DEVICE_DOES_NOT_EXIST";
+        DEVICE_DOES_NOT_EXIST = 0xc000_00c0 => "DEVICE_DOES_NOT_EXIST",
         /// The request was given up.
-        CANCELLED = 0xc000_0120, "CANCELLED";
+        CANCELLED = 0xc000_0120 => "CANCELLED",
         /// The operation is not one for this moment.
-        INVALID_DEVICE_STATE = 0xc000_0184, "INVALID_DEVICE_STATE";
+        INVALID_DEVICE_STATE = 0xc000_0184 => "INVALID_DEVICE_STATE",
         /// The device failed.
-        IO_DEVICE_ERROR = 0xc000_0185, "IO_DEVICE_ERROR";
+        IO_DEVICE_ERROR = 0xc000_0185 => "IO_DEVICE_ERROR",
     }
 }
 
@@ -90,18 +89,17 @@ bitflags! {
     }
 }
 
-/// The header of every packet. Source: Linux `struct vstor_packet`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct PacketHeader {
-    /// The [`Operation`].
-    pub operation: U32,
-    /// [`PacketFlags`].
-    pub flags: U32,
-    /// In an answer, the [`NtStatus`]; in a request 0.
-    pub status: U32,
+wire_struct! {
+    /// The header of every packet. Source: Linux `struct vstor_packet`.
+    pub struct PacketHeader, 12 bytes {
+        /// The [`Operation`].
+        0: operation: U32,
+        /// [`PacketFlags`].
+        4: flags: U32,
+        /// In an answer, the [`NtStatus`]; in a request 0.
+        8: status: U32,
+    }
 }
-layout!(PacketHeader, size 12, operation @ 0, flags @ 4, status @ 8);
 
 impl PacketHeader {
     /// A header with these values.

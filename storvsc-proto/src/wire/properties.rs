@@ -2,9 +2,8 @@
 
 use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32, U64};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::macros::layout;
+use crate::macros::wire_struct;
 
 bitflags! {
     /// What a channel can do.
@@ -19,81 +18,67 @@ bitflags! {
     }
 }
 
-/// The body of the answer to `QUERY_PROPERTIES`. Source: Linux `struct vmstorage_channel_properties`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
-#[repr(C)]
-pub struct ChannelProperties {
-    /// 0.
-    pub reserved: U32,
-    /// How many sub-channels a guest may ask for, the primary channel not counted.
-    pub max_sub_channels: U16,
-    /// 0.
-    pub reserved2: U16,
-    /// [`PropertyFlags`].
-    pub flags: U32,
-    /// Most bytes that one SRB transfers. Linux derives its scatter list from it, in whole pages.
-    pub max_transfer_bytes: U32,
-    /// 0.
-    pub reserved3: U64,
+wire_struct! {
+    /// The body of the answer to `QUERY_PROPERTIES`. Source: Linux `struct vmstorage_channel_properties`.
+    #[derive(Default)]
+    pub struct ChannelProperties, 24 bytes {
+        /// 0.
+        0: reserved: U32,
+        /// How many sub-channels a guest may ask for, the primary channel not counted.
+        4: max_sub_channels: U16,
+        /// 0.
+        6: reserved2: U16,
+        /// [`PropertyFlags`].
+        8: flags: U32,
+        /// Most bytes that one SRB transfers. Linux derives its scatter list from it, in whole pages.
+        12: max_transfer_bytes: U32,
+        /// 0.
+        16: reserved3: U64,
+    }
 }
-layout!(
-    ChannelProperties, size 24,
-    reserved @ 0, max_sub_channels @ 4, reserved2 @ 6, flags @ 8, max_transfer_bytes @ 12, reserved3 @ 16,
-);
 
-/// The body of `CREATE_SUB_CHANNELS`. Source: Linux `struct vstor_packet`, `sub_channel_count`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct SubChannelsBody {
-    /// How many sub-channels the guest wants, the primary channel not counted.
-    pub count: U16,
+wire_struct! {
+    /// The body of `CREATE_SUB_CHANNELS`. Source: Linux `struct vstor_packet`, `sub_channel_count`.
+    pub struct SubChannelsBody, 2 bytes {
+        /// How many sub-channels the guest wants, the primary channel not counted.
+        0: count: U16,
+    }
 }
-layout!(SubChannelsBody, size 2, count @ 0);
 
-/// The names of a fibre-channel adapter: the body of the answer to `FC_HBA_DATA`. Source: Linux `struct
-/// hv_fc_wwn_packet`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
-#[repr(C)]
-pub struct FcHbaData {
-    /// Not 0: the primary port is the one in use.
-    pub primary_active: u8,
-    /// 0.
-    pub reserved: [u8; 3],
-    /// World-wide name of the primary port, as bytes in the order in which it is written.
-    pub primary_port_wwn: [u8; 8],
-    /// World-wide name of the primary node.
-    pub primary_node_wwn: [u8; 8],
-    /// World-wide name of the secondary port.
-    pub secondary_port_wwn: [u8; 8],
-    /// World-wide name of the secondary node.
-    pub secondary_node_wwn: [u8; 8],
+wire_struct! {
+    /// The names of a fibre-channel adapter: the body of the answer to `FC_HBA_DATA`. Source: Linux `struct
+    /// hv_fc_wwn_packet`.
+    #[derive(Default)]
+    pub struct FcHbaData, 36 bytes {
+        /// Not 0: the primary port is the one in use.
+        0: primary_active: u8,
+        /// 0.
+        1: reserved: [u8; 3],
+        /// World-wide name of the primary port, as bytes in the order in which it is written.
+        4: primary_port_wwn: [u8; 8],
+        /// World-wide name of the primary node.
+        12: primary_node_wwn: [u8; 8],
+        /// World-wide name of the secondary port.
+        20: secondary_port_wwn: [u8; 8],
+        /// World-wide name of the secondary node.
+        28: secondary_node_wwn: [u8; 8],
+    }
 }
-layout!(
-    FcHbaData, size 36,
-    primary_active @ 0, reserved @ 1, primary_port_wwn @ 4, primary_node_wwn @ 12, secondary_port_wwn @ 20,
-    secondary_node_wwn @ 28,
-);
 
-/// The body of `EVENT_NOTIFICATION`. Source: OpenVMM `storvsp/src/protocol.rs`, `NotificationPacket`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
-#[repr(C)]
-pub struct NotificationBody {
-    /// LUN at which something happened.
-    pub lun: u8,
-    /// Its target.
-    pub target: u8,
-    /// Its path.
-    pub path: u8,
-    /// What happened. No value is documented.
-    pub flags: u8,
+wire_struct! {
+    /// The body of `EVENT_NOTIFICATION`. Source: OpenVMM `storvsp/src/protocol.rs`, `NotificationPacket`.
+    #[derive(Default)]
+    pub struct NotificationBody, 4 bytes {
+        /// LUN at which something happened.
+        0: lun: u8,
+        /// Its target.
+        1: target: u8,
+        /// Its path.
+        2: path: u8,
+        /// What happened. No value is documented.
+        3: flags: u8,
+    }
 }
-layout!(NotificationBody, size 4, lun @ 0, target @ 1, path @ 2, flags @ 3);
 
 bitflags! {
     /// Flags of [`OfferProperties`]. Sources: Linux `STORAGE_CHANNEL_REMOVABLE_FLAG`,
@@ -108,29 +93,24 @@ bitflags! {
     }
 }
 
-/// The first user-defined bytes of a storage channel's offer; all zero for a SCSI controller.
-///
-/// Old Windows drivers read here which IDE disk the channel belongs to. Source: OpenVMM
-/// `storvsp/src/protocol.rs`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
-#[repr(C)]
-pub struct OfferProperties {
-    /// 0.
-    pub reserved: U16,
-    /// IDE channel.
-    pub path: u8,
-    /// IDE device.
-    pub target: u8,
-    /// 0.
-    pub reserved2: U32,
-    /// [`OfferFlags`].
-    pub flags: U32,
-    /// 0.
-    pub reserved3: [U32; 3],
+wire_struct! {
+    /// The first user-defined bytes of a storage channel's offer; all zero for a SCSI controller.
+    ///
+    /// Old Windows drivers read here which IDE disk the channel belongs to. Source: OpenVMM
+    /// `storvsp/src/protocol.rs`.
+    #[derive(Default)]
+    pub struct OfferProperties, 24 bytes {
+        /// 0.
+        0: reserved: U16,
+        /// IDE channel.
+        2: path: u8,
+        /// IDE device.
+        3: target: u8,
+        /// 0.
+        4: reserved2: U32,
+        /// [`OfferFlags`].
+        8: flags: U32,
+        /// 0.
+        12: reserved3: [U32; 3],
+    }
 }
-layout!(
-    OfferProperties, size 24,
-    reserved @ 0, path @ 2, target @ 3, reserved2 @ 4, flags @ 8, reserved3 @ 12,
-);

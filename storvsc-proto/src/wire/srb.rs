@@ -4,7 +4,7 @@ use bitflags::bitflags;
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::macros::{layout, open_code};
+use crate::macros::{open_code, wire_struct};
 use crate::scsi::{Cdb, CdbLengthError, ScsiStatus};
 use crate::wire::{NtStatus, PacketForm};
 
@@ -14,65 +14,65 @@ open_code! {
     /// Sources: OpenVMM `scsi_defs/src/srb.rs`; Linux `SRB_STATUS_*` (for 0x30).
     pub struct SrbStatus(u8) {
         /// Not answered yet.
-        PENDING = 0x00, "PENDING";
+        PENDING = 0x00 => "PENDING",
         /// Done.
-        SUCCESS = 0x01, "SUCCESS";
+        SUCCESS = 0x01 => "SUCCESS",
         /// Given up.
-        ABORTED = 0x02, "ABORTED";
+        ABORTED = 0x02 => "ABORTED",
         /// Could not be given up.
-        ABORT_FAILED = 0x03, "ABORT_FAILED";
+        ABORT_FAILED = 0x03 => "ABORT_FAILED",
         /// Failed; sense data tells why.
-        ERROR = 0x04, "ERROR";
+        ERROR = 0x04 => "ERROR",
         /// Busy.
-        BUSY = 0x05, "BUSY";
+        BUSY = 0x05 => "BUSY",
         /// The request is wrong. Some versions of Linux took status codes for bit masks, in which this is
         /// aborted and error.
-        INVALID_REQUEST = 0x06, "INVALID_REQUEST";
+        INVALID_REQUEST = 0x06 => "INVALID_REQUEST",
         /// No such path.
-        INVALID_PATH_ID = 0x07, "INVALID_PATH_ID";
+        INVALID_PATH_ID = 0x07 => "INVALID_PATH_ID",
         /// No such device.
-        NO_DEVICE = 0x08, "NO_DEVICE";
+        NO_DEVICE = 0x08 => "NO_DEVICE",
         /// Took too long.
-        TIMEOUT = 0x09, "TIMEOUT";
+        TIMEOUT = 0x09 => "TIMEOUT",
         /// The target did not answer.
-        SELECTION_TIMEOUT = 0x0a, "SELECTION_TIMEOUT";
+        SELECTION_TIMEOUT = 0x0a => "SELECTION_TIMEOUT",
         /// The command took too long.
-        COMMAND_TIMEOUT = 0x0b, "COMMAND_TIMEOUT";
+        COMMAND_TIMEOUT = 0x0b => "COMMAND_TIMEOUT",
         /// A message was rejected.
-        MESSAGE_REJECTED = 0x0d, "MESSAGE_REJECTED";
+        MESSAGE_REJECTED = 0x0d => "MESSAGE_REJECTED",
         /// A reset of the bus ended it.
-        BUS_RESET = 0x0e, "BUS_RESET";
+        BUS_RESET = 0x0e => "BUS_RESET",
         /// Parity.
-        PARITY_ERROR = 0x0f, "PARITY_ERROR";
+        PARITY_ERROR = 0x0f => "PARITY_ERROR",
         /// Sense data could not be had.
-        REQUEST_SENSE_FAILED = 0x10, "REQUEST_SENSE_FAILED";
+        REQUEST_SENSE_FAILED = 0x10 => "REQUEST_SENSE_FAILED",
         /// No adapter.
-        NO_HBA = 0x11, "NO_HBA";
+        NO_HBA = 0x11 => "NO_HBA",
         /// Another amount of data than the buffer's. The only failure at which Linux reads the transfer
         /// length.
-        DATA_OVERRUN = 0x12, "DATA_OVERRUN";
+        DATA_OVERRUN = 0x12 => "DATA_OVERRUN",
         /// The bus became free.
-        UNEXPECTED_BUS_FREE = 0x13, "UNEXPECTED_BUS_FREE";
+        UNEXPECTED_BUS_FREE = 0x13 => "UNEXPECTED_BUS_FREE",
         /// Phases out of order.
-        PHASE_SEQUENCE_FAILURE = 0x14, "PHASE_SEQUENCE_FAILURE";
+        PHASE_SEQUENCE_FAILURE = 0x14 => "PHASE_SEQUENCE_FAILURE",
         /// The block's length is wrong.
-        BAD_SRB_BLOCK_LENGTH = 0x15, "BAD_SRB_BLOCK_LENGTH";
+        BAD_SRB_BLOCK_LENGTH = 0x15 => "BAD_SRB_BLOCK_LENGTH",
         /// Flushed from the queue.
-        REQUEST_FLUSHED = 0x16, "REQUEST_FLUSHED";
+        REQUEST_FLUSHED = 0x16 => "REQUEST_FLUSHED",
         /// No such LUN. Linux takes its disk at this LUN away.
-        INVALID_LUN = 0x20, "INVALID_LUN";
+        INVALID_LUN = 0x20 => "INVALID_LUN",
         /// No such target.
-        INVALID_TARGET_ID = 0x21, "INVALID_TARGET_ID";
+        INVALID_TARGET_ID = 0x21 => "INVALID_TARGET_ID",
         /// No such function.
-        BAD_FUNCTION = 0x22, "BAD_FUNCTION";
+        BAD_FUNCTION = 0x22 => "BAD_FUNCTION",
         /// In recovery.
-        ERROR_RECOVERY = 0x23, "ERROR_RECOVERY";
+        ERROR_RECOVERY = 0x23 => "ERROR_RECOVERY",
         /// No power.
-        NOT_POWERED = 0x24, "NOT_POWERED";
+        NOT_POWERED = 0x24 => "NOT_POWERED",
         /// No link.
-        LINK_DOWN = 0x25, "LINK_DOWN";
+        LINK_DOWN = 0x25 => "LINK_DOWN",
         /// The host failed. Seen from hosts that ran out of memory.
-        INTERNAL_ERROR = 0x30, "INTERNAL_ERROR";
+        INTERNAL_ERROR = 0x30 => "INTERNAL_ERROR",
     }
 }
 
@@ -176,11 +176,11 @@ open_code! {
     #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
     pub struct DataDirection(u8) {
         /// Guest to device.
-        OUT = 0, "out";
+        OUT = 0 => "out",
         /// Device to guest.
-        IN = 1, "in";
+        IN = 1 => "in",
         /// No data. Linux says so; Windows says [`OUT`](Self::OUT) with a length of 0.
-        NONE = 2, "none";
+        NONE = 2 => "none",
     }
 }
 
@@ -189,13 +189,13 @@ open_code! {
     #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
     pub struct QueueAction(u8) {
         /// Unqueued, or said by [`SrbFlags`].
-        NONE = 0, "none";
+        NONE = 0 => "none",
         /// In any order.
-        SIMPLE = 0x20, "simple";
+        SIMPLE = 0x20 => "simple",
         /// Before all others.
-        HEAD_OF_QUEUE = 0x21, "head of queue";
+        HEAD_OF_QUEUE = 0x21 => "head of queue",
         /// After all before it.
-        ORDERED = 0x22, "ordered";
+        ORDERED = 0x22 => "ordered",
     }
 }
 
@@ -279,60 +279,53 @@ impl core::fmt::Display for LunAddress {
 /// Most bytes of a CDB in an SRB.
 pub const MAX_CDB_LEN: usize = 16;
 
-/// The SCSI request block, in its long form. The short form ends before [`reserved2`](Self::reserved2).
-///
-/// Source: Linux `struct vmscsi_request`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
-#[repr(C)]
-pub struct ScsiRequest {
-    /// Bytes of this structure, 52 or 36. Hosts do not look at it.
-    pub length: U16,
-    /// In an answer: how the request went.
-    pub srb_status: SrbStatusByte,
-    /// In an answer: what the device said.
-    pub scsi_status: ScsiStatus,
-    /// Linux's number of the adapter. Of no meaning to a host.
-    pub port: u8,
-    /// See [`LunAddress::path`].
-    pub path: u8,
-    /// See [`LunAddress::target`].
-    pub target: u8,
-    /// See [`LunAddress::lun`].
-    pub lun: u8,
-    /// Bytes of the CDB, at most 16.
-    pub cdb_length: u8,
-    /// In a request, how much sense data the guest takes; in an answer, how much there is. At most 20, or 18
-    /// in the short form.
-    pub sense_length: u8,
-    /// Which way data goes.
-    pub direction: DataDirection,
-    /// Undocumented. OpenVMM names it `properties`.
-    pub reserved: u8,
-    /// In a request, bytes of the buffer that the GPA ranges describe; in an answer, bytes transferred.
-    pub transfer_length: U32,
-    /// In a request the CDB, in an answer sense data, either from the first byte on.
-    pub cdb_or_sense: [u8; 20],
-    /// 0. From here on since 5.1.
-    pub reserved2: U16,
-    /// The tag, or 0xff for none.
-    pub queue_tag: u8,
-    /// How the command is queued.
-    pub queue_action: QueueAction,
-    /// [`SrbFlags`].
-    pub flags: U32,
-    /// Seconds until the guest gives up.
-    pub timeout: U32,
-    /// A hint for the order of commands.
-    pub queue_sort_key: U32,
+wire_struct! {
+    /// The SCSI request block, in its long form. The short form ends before [`reserved2`](Self::reserved2).
+    ///
+    /// Source: Linux `struct vmscsi_request`.
+    #[derive(Default)]
+    pub struct ScsiRequest, 52 bytes {
+        /// Bytes of this structure, 52 or 36. Hosts do not look at it.
+        0: length: U16,
+        /// In an answer: how the request went.
+        2: srb_status: SrbStatusByte,
+        /// In an answer: what the device said.
+        3: scsi_status: ScsiStatus,
+        /// Linux's number of the adapter. Of no meaning to a host.
+        4: port: u8,
+        /// See [`LunAddress::path`].
+        5: path: u8,
+        /// See [`LunAddress::target`].
+        6: target: u8,
+        /// See [`LunAddress::lun`].
+        7: lun: u8,
+        /// Bytes of the CDB, at most 16.
+        8: cdb_length: u8,
+        /// In a request, how much sense data the guest takes; in an answer, how much there is. At most 20, or 18
+        /// in the short form.
+        9: sense_length: u8,
+        /// Which way data goes.
+        10: direction: DataDirection,
+        /// Undocumented. OpenVMM names it `properties`.
+        11: reserved: u8,
+        /// In a request, bytes of the buffer that the GPA ranges describe; in an answer, bytes transferred.
+        12: transfer_length: U32,
+        /// In a request the CDB, in an answer sense data, either from the first byte on.
+        16: cdb_or_sense: [u8; 20],
+        /// 0. From here on since 5.1.
+        36: reserved2: U16,
+        /// The tag, or 0xff for none.
+        38: queue_tag: u8,
+        /// How the command is queued.
+        39: queue_action: QueueAction,
+        /// [`SrbFlags`].
+        40: flags: U32,
+        /// Seconds until the guest gives up.
+        44: timeout: U32,
+        /// A hint for the order of commands.
+        48: queue_sort_key: U32,
+    }
 }
-layout!(
-    ScsiRequest, size 52,
-    length @ 0, srb_status @ 2, scsi_status @ 3, port @ 4, path @ 5, target @ 6, lun @ 7, cdb_length @ 8, sense_length @ 9,
-    direction @ 10, reserved @ 11, transfer_length @ 12, cdb_or_sense @ 16, reserved2 @ 36, queue_tag @ 38, queue_action @ 39,
-    flags @ 40, timeout @ 44, queue_sort_key @ 48,
-);
 
 impl ScsiRequest {
     /// Where the LUN is.

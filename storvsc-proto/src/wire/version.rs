@@ -1,9 +1,8 @@
 //! Versions of the storage protocol.
 
 use zerocopy::little_endian::U16;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::macros::layout;
+use crate::macros::wire_struct;
 use crate::wire::PacketForm;
 
 /// A version: major in the high byte, minor in the low one. They compare in order.
@@ -74,13 +73,12 @@ impl core::fmt::Display for ProtocolVersion {
     }
 }
 
-/// The body of `QUERY_PROTOCOL_VERSION` and of its answer. Source: Linux `struct vmstorage_protocol_version`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct VersionBody {
-    /// The [`ProtocolVersion`]: what the guest asks for, and in the answer the same again.
-    pub major_minor: U16,
-    /// A build number that Windows sets; 0 elsewhere.
-    pub revision: U16,
+wire_struct! {
+    /// The body of `QUERY_PROTOCOL_VERSION` and of its answer. Source: Linux `struct vmstorage_protocol_version`.
+    pub struct VersionBody, 4 bytes {
+        /// The [`ProtocolVersion`]: what the guest asks for, and in the answer the same again.
+        0: major_minor: U16,
+        /// A build number that Windows sets; 0 elsewhere.
+        2: revision: U16,
+    }
 }
-layout!(VersionBody, size 4, major_minor @ 0, revision @ 2);

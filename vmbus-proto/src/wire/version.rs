@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn versions_are_listed_in_ascending_order() {
-        assert!(Version::NAMED.is_sorted_by(|(a, _), (b, _)| a < b));
+        assert!(Version::NAMED.is_sorted_by(|a, b| a < b));
         assert_eq!(Version::NAMED.len(), 11);
     }
 

@@ -122,10 +122,9 @@ fn sources(folder: &Path) -> Vec<std::path::PathBuf> {
 
 /// Names of the types that are declared by one of the wire's macros or with a layout of C's.
 fn wire_types(text: &str) -> Vec<&str> {
-    const MARKS: [&str; 7] = [
+    const MARKS: [&str; 6] = [
         "#[repr(C)]",
         "#[repr(transparent)]",
-        "wire! {",
         "wire_struct! {",
         "open_code! {",
         "wire_number! {",
@@ -150,7 +149,7 @@ fn wire_types(text: &str) -> Vec<&str> {
 
 #[test]
 fn types_of_the_wire_are_found_by_how_they_are_declared() {
-    let text = "wire! {\n /// Doc.\n pub struct A {\n a: u8 }\n}\n\npub struct B;\n\n#[repr(C)]\npub struct C(u8);\n\n\
+    let text = "wire_struct! {\n /// Doc.\n pub struct A, 1 bytes {\n 0: a: u8, }\n}\n\npub struct B;\n\n#[repr(C)]\npub struct C(u8);\n\n\
         bitflags::bitflags! {\n pub struct D: u8 {\n }\n}\n";
     assert_eq!(wire_types(text), ["A", "C", "D"]);
 }

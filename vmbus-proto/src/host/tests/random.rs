@@ -115,7 +115,8 @@ impl World<'_> {
             Op::Contact(number, vp) => {
                 let version = Version::NAMED
                     .get(usize::from(number))
-                    .map_or(Version::new(7), |(version, _)| *version);
+                    .copied()
+                    .unwrap_or(Version::new(7));
                 let mut contact = say::contact(version, FeatureFlags::all());
                 contact.request.target_vp = U32::new(vp);
                 let result = self.host.hear(&GuestMessage::InitiateContact(contact));

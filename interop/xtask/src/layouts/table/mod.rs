@@ -153,12 +153,22 @@ pub(crate) fn package(rust: &str) -> Option<&'static str> {
         .map(|(_, package)| *package)
 }
 
-/// Codes of the crates whose macro gives a list of values.
+impl Code for vmbus_ringbuf::wire::PacketType {
+    fn number(self) -> i64 {
+        self.0.into()
+    }
+
+    fn named() -> Vec<i64> {
+        Self::NAMED.iter().map(|value| value.number()).collect()
+    }
+}
+
+/// Codes: each has a number and a list of its values with names.
 macro_rules! code {
     ($($rust:ty),+ $(,)?) => { $(
         impl Code for $rust {
             fn number(self) -> i64 {
-                i64::try_from(u64::from(self.0)).unwrap_or(-1)
+                i64::try_from(u64::from(self.value())).unwrap_or(-1)
             }
 
             fn named() -> Vec<i64> {
@@ -181,48 +191,12 @@ code!(
     hvcall::wire::TriggerMode,
     hvcall::wire::intercept::InterceptAccess,
     hvcall::wire::intercept::InterceptType,
-    storvsc_proto::wire::Operation,
-    vmbus_ringbuf::wire::PacketType,
-);
-
-/// Codes of netvsc's, whose numbers stand in wire integers.
-macro_rules! wire_code {
-    ($($rust:ty),+ $(,)?) => { $(
-        impl Code for $rust {
-            fn number(self) -> i64 {
-                self.value().into()
-            }
-
-            fn named() -> Vec<i64> {
-                Self::NAMES.iter().map(|(value, _)| value.number()).collect()
-            }
-        }
-    )+ };
-}
-wire_code!(
     netvsc_proto::wire::nvsp::MessageType,
     netvsc_proto::wire::nvsp::Status,
     netvsc_proto::wire::nvsp::DataPath,
     netvsc_proto::wire::nvsp::SubchannelOperation,
     netvsc_proto::wire::packet_direct::PdOperation,
     netvsc_proto::wire::ppi::PpiType,
-);
-
-/// Codes of the bus's, which give their names with their values.
-macro_rules! named_code {
-    ($($rust:ty),+ $(,)?) => { $(
-        impl Code for $rust {
-            fn number(self) -> i64 {
-                self.value().into()
-            }
-
-            fn named() -> Vec<i64> {
-                Self::NAMED.iter().map(|(value, _)| value.number()).collect()
-            }
-        }
-    )+ };
-}
-named_code!(
     vmbus_proto::device::wire::dynamic_memory::MessageType,
     vmbus_proto::device::wire::keyboard::MessageType,
     vmbus_proto::device::wire::mouse::MessageType,
@@ -230,4 +204,5 @@ named_code!(
     vmbus_proto::ic::wire::KvpOperation,
     vmbus_proto::ic::wire::VssOperation,
     vmbus_proto::wire::PipePacketType,
+    storvsc_proto::wire::Operation,
 );
