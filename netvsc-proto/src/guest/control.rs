@@ -264,7 +264,7 @@ impl<B: SharedMem> Nic<'_, B> {
                 if done {
                     self.filter = filter;
                 }
-                self.data_path.receiving = !self.filter.is_empty();
+                self.data_path.receiving = !self.filter.is_empty() && !self.leaving;
                 self.path_changed = true;
             }
             Kind::Set(Effect::Offloads(offloads)) if done => self.set_offloads_on(offloads),

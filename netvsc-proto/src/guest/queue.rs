@@ -209,8 +209,9 @@ impl<'p, M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'p, M, B, DEPTH> {
             Step::Done => None,
             // No request goes out here.
             Step::Nvsp { .. } | Step::Taken { .. } => {
-                let message = self.message()?.message_type();
-                return Err(self.poison(Fault::OnSubchannel(message)).into());
+                let message = self.message().map(|message| message.message_type());
+                let fault = message.map_or_else(|fault| fault, Fault::OnSubchannel);
+                return Err(self.poison(fault).into());
             }
             Step::Rndis(message) => {
                 let fault = match crate::wire::rndis_message::Framed::split(message) {

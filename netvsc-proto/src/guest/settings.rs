@@ -49,7 +49,7 @@ impl<B: SharedMem> Nic<'_, B> {
         kind: Kind,
         message: impl FnOnce(U32) -> GuestMessage<'m>,
     ) -> Result<RequestId, ControlError> {
-        if self.stage != Stage::Up {
+        if self.stage != Stage::Up || self.leaving {
             return Err(ControlError::NotReady);
         }
         self.requests.add(kind, message)
@@ -242,7 +242,7 @@ impl<B: SharedMem> Nic<'_, B> {
     ///
     /// When there cannot be so many, or it was asked before, or cannot be asked now.
     pub fn create_sub_channels(&mut self, count: u16) -> Result<(), ControlError> {
-        if self.stage != Stage::Up {
+        if self.stage != Stage::Up || self.leaving {
             return Err(ControlError::NotReady);
         }
         if self.data_path.version < Version::V5 {

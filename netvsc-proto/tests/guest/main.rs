@@ -11,6 +11,7 @@
 
 mod bring_up;
 mod data;
+mod found;
 mod hostile;
 mod hostile_bring_up;
 mod pair;
