@@ -10,6 +10,7 @@ use super::connection::{Connection, Pause};
 use super::event::Connected;
 use super::fault::{Breach, HandleError};
 use super::gpadl::{GpadlTable, GpadlView, Recall, RingPages, State};
+use super::lend::Discarded;
 use super::outbox::Outbound;
 use super::params::{
     ChannelId, ChannelSignal, MessageTarget, OfferError, OfferParams, UnknownChannel, connection_id,
@@ -42,7 +43,7 @@ pub struct Host<'a, const CHANNELS: usize = 64, const GPADLS: usize = 128, const
     pub(super) channels: ChannelTable<CHANNELS>,
     pub(super) gpadls: GpadlTable<'a, GPADLS>,
     /// A GPADL that was refused, whose further messages are on their way.
-    pub(super) discarded: Option<GpadlId>,
+    pub(super) discarded: Option<Discarded>,
     /// Answers to messages about channels and GPADLs, in their order.
     pub(super) replies: Deque<HostMessage, REPLIES>,
     /// The answer to INITIATE_CONTACT or UNLOAD, which goes before everything else.
@@ -442,7 +443,7 @@ impl<'a, const CHANNELS: usize, const GPADLS: usize, const REPLIES: usize>
     }
 
     /// Each message is answered once, now or after a ticket. With this true before each, an answer always has its place.
-    fn has_room_for_reply(&self) -> bool {
+    pub(super) fn has_room_for_reply(&self) -> bool {
         self.replies.len().saturating_add(self.replies_owed()) < REPLIES
     }
 

@@ -11,11 +11,30 @@ use crate::wire::{
     RelId, Status,
 };
 
+/// A GPADL that was not taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Discarded {
+    gpadl: GpadlId,
+    /// It is answered with a success nevertheless, once so many more values have come. Before that a success would be one for a
+    /// GPADL that the host cannot know.
+    owed: Option<(RelId, usize)>,
+}
+
 impl<const CHANNELS: usize, const GPADLS: usize, const REPLIES: usize> Host<'_, CHANNELS, GPADLS, REPLIES> {
     pub(super) fn handle_gpadl_header(&mut self, header: &GpadlHeader<'_>) -> Result<(), HandleError> {
         let request = &header.request;
         let (relid, gpadl) = (request.relid, request.gpadl);
-        self.discarded = None;
+        if let Some(Discarded {
+            gpadl,
+            owed: Some((relid, _)),
+        }) = self.discarded.take()
+        {
+            // The rest of it does not come any more.
+            self.reply(created(relid, gpadl, Status::SUCCESS));
+            if !self.has_room_for_reply() {
+                return Err(HandleError::Busy);
+            }
+        }
         let message_type = MessageType::GPADL_HEADER;
         let Some(standing) = self
             .channels
@@ -79,11 +98,14 @@ impl<const CHANNELS: usize, const GPADLS: usize, const REPLIES: usize> Host<'_, 
                 };
                 // Linux does not cope with a failure for a channel that was just rescinded. Nobody will use the memory, so it need not be
                 // known to be lent.
-                let status = match standing {
-                    Standing::RescindPending | Standing::Rescinded => Status::SUCCESS,
-                    _ => Status::INSUFFICIENT_RESOURCES,
-                };
-                self.refuse_gpadl(relid, gpadl, status, capacity)
+                match standing {
+                    Standing::RescindPending | Standing::Rescinded => {
+                        let missing = len.saturating_sub(values.len());
+                        self.discard_with_success(relid, gpadl, missing);
+                        Err(capacity.into())
+                    }
+                    _ => self.refuse_gpadl(relid, gpadl, Status::INSUFFICIENT_RESOURCES, capacity),
+                }
             }
         }
     }
@@ -92,7 +114,12 @@ impl<const CHANNELS: usize, const GPADLS: usize, const REPLIES: usize> Host<'_, 
         let id = body.more.gpadl;
         let Some(gpadl) = self.gpadls.filling(id) else {
             // A guest sends all of a GPADL's messages at once, those of a refused one too.
-            if self.discarded == Some(id) {
+            if let Some(Discarded { gpadl, owed }) = self.discarded
+                && gpadl == id
+            {
+                if let Some((relid, missing)) = owed {
+                    self.discard_with_success(relid, id, missing.saturating_sub(body.values.len()));
+                }
                 return Ok(());
             }
             return Err(Breach::UnknownGpadl {
@@ -147,9 +174,18 @@ impl<const CHANNELS: usize, const GPADLS: usize, const REPLIES: usize> Host<'_, 
         status: Status,
         why: impl Into<HandleError>,
     ) -> Result<(), HandleError> {
-        self.discarded = Some(gpadl);
+        self.discarded = Some(Discarded { gpadl, owed: None });
         self.reply(created(relid, gpadl, status));
         Err(why.into())
+    }
+
+    /// Answers a GPADL that is not taken as if it were, once no more of it is missing.
+    fn discard_with_success(&mut self, relid: RelId, gpadl: GpadlId, missing: usize) {
+        let owed = (missing > 0).then_some((relid, missing));
+        self.discarded = Some(Discarded { gpadl, owed });
+        if owed.is_none() {
+            self.reply(created(relid, gpadl, Status::SUCCESS));
+        }
     }
 
     pub(super) fn handle_gpadl_teardown(&mut self, teardown: &GpadlTeardown) -> Result<(), HandleError> {
@@ -187,7 +223,12 @@ impl<const CHANNELS: usize, const GPADLS: usize, const REPLIES: usize> Host<'_, 
                 .into());
             }
             // Half sent is torn down as well: the guest has thought better of it.
-            State::Filling => self.discarded = Some(id),
+            State::Filling => {
+                self.discarded = Some(Discarded {
+                    gpadl: id,
+                    owed: None,
+                });
+            }
             State::Ready => (),
         }
         gpadl.state = State::TearingDown;

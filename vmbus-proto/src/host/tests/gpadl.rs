@@ -290,3 +290,35 @@ fn a_teardown_of_nothing_is_answered_but_not_for_another_channel() {
     );
     assert_eq!(host.said(), []);
 }
+
+/// A success before the host has seen all of it is none that a guest can believe: ours dropped it, and waited for another one.
+#[test]
+fn what_is_taken_for_a_rescinded_channel_without_room_is_answered_when_it_is_whole() {
+    let mut storage = vec![0; 16];
+    let (mut host, channel, relid) = with_channel(&mut storage);
+    host.rescind(channel).unwrap();
+    let values = say::range(1, 59);
+    let header = say::header(relid, GPADL, 480, 1, &values[..20]);
+    let capacity = |needed| {
+        let (free, capacity) = (16, 16);
+        Err(HandleError::from(Capacity::Pfns {
+            needed,
+            free,
+            capacity,
+        }))
+    };
+    assert_eq!(host.hear(&header), capacity(60));
+    assert_eq!(host.said(), [rescind(relid)]);
+    host.hear(&say::body(GPADL, &values[20..40])).unwrap();
+    assert_eq!(host.said(), []);
+    host.hear(&say::body(GPADL, &values[40..])).unwrap();
+    assert_eq!(host.said(), [created(relid, GPADL, Status::SUCCESS)]);
+    // One that does not go on is answered before the next.
+    assert_eq!(host.hear(&header), capacity(60));
+    let other = say::header(relid, OTHER, 160, 1, &values[..20]);
+    assert_eq!(host.hear(&other), capacity(20));
+    assert_eq!(
+        host.said(),
+        [GPADL, OTHER].map(|gpadl| created(relid, gpadl, Status::SUCCESS))
+    );
+}
