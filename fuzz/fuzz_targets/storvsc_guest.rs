@@ -1,3 +1,3 @@
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-libfuzzer_sys::fuzz_target!(|input: vmbus_fuzz::storvsc::guest::Input| input.run());
+vmbus_fuzz::target!(storvsc::guest);

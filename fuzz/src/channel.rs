@@ -235,6 +235,10 @@ impl Line {
             id: packet.transaction_id(),
             wants_completion: packet.wants_completion(),
             ranges: packet.transfer_ranges().map(<[_]>::to_vec).unwrap_or_default(),
+            segments: packet
+                .gpa_ranges()
+                .map(|ranges| ranges.segments().collect())
+                .unwrap_or_default(),
             payload: packet.payload().to_vec(),
         };
         let _ = self.peer.incoming.release();
@@ -249,5 +253,7 @@ pub struct Received {
     pub id: u64,
     pub wants_completion: bool,
     pub ranges: Vec<TransferPageRange>,
+    /// Addresses and lengths of the guest's memory that it lists.
+    pub segments: Vec<(u64, usize)>,
     pub payload: Vec<u8>,
 }

@@ -1,5 +1,7 @@
 //! From the fuzzer's bytes to steps, and back.
 
+use std::path::Path;
+
 use arbitrary::{Arbitrary, Result, Unstructured};
 
 /// Steps beyond this many are not taken: what goes wrong later goes wrong earlier too.
@@ -92,6 +94,25 @@ impl<T> IntoIterator for Steps<T> {
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
     }
+}
+
+/// Runs what stands in files.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn run_files<T: for<'a> Arbitrary<'a>>(
+    files: impl Iterator<Item: AsRef<Path>>,
+    run: impl Fn(T),
+) -> std::io::Result<()> {
+    for file in files {
+        run_bytes(&std::fs::read(file)?, &run);
+    }
+    Ok(())
+}
+
+/// Runs an input, as the fuzzer does. Tells whether the bytes are one.
+pub fn run_bytes<T: for<'a> Arbitrary<'a>>(bytes: &[u8], run: impl Fn(T)) -> bool {
+    T::arbitrary_take_rest(Unstructured::new(bytes)).map(run).is_ok()
 }
 
 /// Declares an enum or a struct that is [`Arbitrary`] and a [`Seed`]. A variant is one byte, then its fields.

@@ -7,9 +7,29 @@
 pub mod channel;
 pub mod decode;
 pub mod hypercall;
+pub mod ic;
 pub mod input;
 pub mod memory;
 pub mod netvsc;
 pub mod ring;
 pub mod storvsc;
 pub mod vmbus;
+
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use libfuzzer_sys;
+
+/// The program of a target, by its module: a fuzzer, or, without `--cfg fuzzing`, one that runs the inputs in the files
+/// that it is given.
+#[macro_export]
+macro_rules! target {
+    ($($module:ident)::+) => {
+        #[cfg(fuzzing)]
+        $crate::libfuzzer_sys::fuzz_target!(|input: $crate::$($module)::+::Input| input.run());
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::io::Result<()> {
+            $crate::input::run_files(std::env::args_os().skip(1), $crate::$($module)::+::Input::run)
+        }
+    };
+}

@@ -2,17 +2,15 @@
 
 use std::path::Path;
 
-use arbitrary::{Arbitrary, Unstructured};
+use arbitrary::Arbitrary;
+use vmbus_fuzz::input::run_bytes;
 
 fn replay<T: for<'a> Arbitrary<'a>>(target: &str, run: impl Fn(T)) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     let mut inputs = 0;
     for entry in folder.read_dir().expect("the target has a corpus") {
         let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");
-        if let Ok(input) = T::arbitrary_take_rest(Unstructured::new(&bytes)) {
-            run(input);
-            inputs += 1;
-        }
+        inputs += usize::from(run_bytes(&bytes, &run));
     }
     assert!(inputs > 10, "{inputs} inputs of {target}");
 }
@@ -31,7 +29,10 @@ macro_rules! replays {
 replays! {
     decode_all = vmbus_fuzz::decode::Input;
     hypercall_host = vmbus_fuzz::hypercall::host::Input;
+    ic = vmbus_fuzz::ic::Input;
+    netvsc_guest = vmbus_fuzz::netvsc::guest::Input;
     netvsc_host = vmbus_fuzz::netvsc::host::Input;
+    netvsc_pair = vmbus_fuzz::netvsc::pair::Input;
     ring_hostile = vmbus_fuzz::ring::hostile::Input;
     ring_pair = vmbus_fuzz::ring::pair::Input;
     storvsc_guest = vmbus_fuzz::storvsc::guest::Input;
@@ -39,4 +40,5 @@ replays! {
     storvsc_pair = vmbus_fuzz::storvsc::pair::Input;
     vmbus_guest = vmbus_fuzz::vmbus::guest::Input;
     vmbus_host = vmbus_fuzz::vmbus::host::Input;
+    vmbus_pair = vmbus_fuzz::vmbus::pair::Input;
 }

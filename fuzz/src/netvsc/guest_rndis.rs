@@ -20,7 +20,8 @@ steps! {
 }
 
 impl WhichOid {
-    fn oid(&self) -> Oid {
+    /// Which one it is.
+    pub fn oid(&self) -> Oid {
         match self {
             Self::Named(index) => Oid::NAMED[usize::from(*index) % Oid::NAMED.len()],
             Self::Raw(oid) => Oid::new(*oid),

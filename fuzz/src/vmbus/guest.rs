@@ -1,12 +1,9 @@
 //! A host that says anything, refuses posts and lets time pass, and a kernel that opens and lends meanwhile.
 
-use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use hvcall::{HvStatus, VpIndex};
-use vmbus_proto::guest::{
-    ChannelId, Contiguous, Event, FEATURES, Flagged, Guest, GuestConfig, HandleError, OpenParams, Posted,
-};
+use vmbus_proto::guest::{GuestConfig, HandleError, Posted};
 use vmbus_proto::wire::{
     ConnectionState, GpadlCreated, GpadlId, GpadlTorndown, GuestMessage, Guid, HostMessage,
     ModifyChannelResponse, Offer, OfferChannel, OfferSignal, OpenResult, RelId, RescindChannelOffer, Status,
@@ -15,12 +12,10 @@ use vmbus_proto::wire::{
 use zerocopy::FromZeros as _;
 use zerocopy::little_endian::{U16, U32};
 
+use super::kernel::Kernel;
 use crate::channel::Mangle;
 use crate::input::{Bytes, Steps};
 use crate::steps;
-
-const CHANNELS: usize = 6;
-const GPADLS: usize = 5;
 
 steps! {
     /// What a host says.
@@ -74,21 +69,9 @@ steps! {
 }
 
 struct Model {
-    guest: Guest<Contiguous, CHANNELS, GPADLS>,
-    now: Duration,
-    /// Channels that were told, the last ones.
-    told: Vec<ChannelId>,
-    offered: HashSet<ChannelId>,
-    opening: HashSet<ChannelId>,
-    moving: HashSet<ChannelId>,
-    open: HashSet<ChannelId>,
-    connecting: bool,
-    connected: bool,
-    modifying: bool,
-    /// What the engine has of ours.
-    lent: HashMap<GpadlId, Contiguous>,
-    gpadls: Vec<GpadlId>,
-    opens: u32,
+    kernel: Kernel,
+    /// Of the last channel that was asked to be opened.
+    open_id: u32,
     /// What an honest host answers to what was posted: well, or not.
     asked: Vec<[HostMessage; 2]>,
 }
@@ -114,22 +97,9 @@ fn opened(relid: RelId, open_id: u32, status: Status) -> HostMessage {
 impl Input {
     /// Runs the steps.
     pub fn run(self) {
-        let mut config = GuestConfig::new(VpIndex(0));
-        config.features = FEATURES;
         let mut model = Model {
-            guest: Guest::new(config),
-            now: Duration::ZERO,
-            told: Vec::new(),
-            offered: HashSet::new(),
-            opening: HashSet::new(),
-            moving: HashSet::new(),
-            open: HashSet::new(),
-            connecting: false,
-            connected: false,
-            modifying: false,
-            lent: HashMap::new(),
-            gpadls: Vec::new(),
-            opens: 0,
+            kernel: Kernel::new(GuestConfig::new(VpIndex(0))),
+            open_id: 0,
             asked: Vec::new(),
         };
         if self.connected {
@@ -146,11 +116,11 @@ impl Input {
             ] {
                 model.step(step);
             }
-            assert_eq!(model.offered.len(), 2);
+            assert_eq!(model.kernel.offered.len(), 2);
         }
         for step in self.steps {
             model.step(step);
-            model.check();
+            model.kernel.check();
         }
         model.finish();
     }
@@ -160,7 +130,7 @@ impl Model {
     fn message(&self, message: &Message) -> Option<HostMessage> {
         let id = |relid: &u8| RelId::new(u32::from(*relid));
         let back = |back: &u8| {
-            let gpadl = self.gpadls.iter().rev().nth(usize::from(*back));
+            let gpadl = self.kernel.gpadls.iter().rev().nth(usize::from(*back));
             gpadl.copied().unwrap_or(GpadlId::new(1000))
         };
         Some(match message {
@@ -201,7 +171,7 @@ impl Model {
             Message::Torndown(ago) => HostMessage::GpadlTorndown(GpadlTorndown { gpadl: back(ago) }),
             Message::Opened(relid, ago, status) => opened(
                 id(relid),
-                self.opens.wrapping_sub(u32::from(*ago)),
+                self.open_id.wrapping_sub(u32::from(*ago)),
                 Status::new(*status),
             ),
             Message::Modified(relid, status) => HostMessage::ModifyChannelResponse(ModifyChannelResponse {
@@ -213,11 +183,8 @@ impl Model {
         })
     }
 
-    fn channel(&self, which: u8) -> Option<ChannelId> {
-        self.told.iter().rev().nth(usize::from(which % 8)).copied()
-    }
-
     fn step(&mut self, step: Step) {
+        let kernel = &mut self.kernel;
         match step {
             Step::Hear(message, mangle) => {
                 let mut bytes = match (&message, self.message(&message)) {
@@ -240,122 +207,40 @@ impl Model {
             }
             Step::Post(status) => self.post(status),
             Step::Event => {
-                self.event();
+                kernel.event();
             }
-            Step::Time(seconds) => {
-                self.now += Duration::from_secs(seconds.into());
-                self.guest.handle_timeout(self.now);
-            }
-            Step::Connect => {
-                if self.guest.connect().is_ok() {
-                    assert!(
-                        !std::mem::replace(&mut self.connecting, true),
-                        "an outcome is untold"
-                    );
-                }
-            }
-            Step::Open(which, pages, downstream) => {
-                let Some(channel) = self.channel(which) else {
-                    return;
-                };
-                let memory = memory(pages);
-                let params = OpenParams::new(u32::from(downstream), VpIndex(1));
-                match self.guest.open(channel, memory, params) {
-                    Ok(gpadl) => {
-                        assert!(self.offered.contains(&channel), "of what is not offered");
-                        assert!(
-                            !self.open.contains(&channel) && self.opening.insert(channel),
-                            "opened twice"
-                        );
-                        self.lend(gpadl, memory);
-                    }
-                    Err(rejected) => assert_eq!(rejected.memory, memory),
-                }
-            }
-            Step::Close(which) => {
-                let Some(channel) = self.channel(which) else {
-                    return;
-                };
-                if self.guest.close(channel).is_ok() {
-                    self.open.remove(&channel);
-                }
-            }
-            Step::Lend(which, pages) => {
-                let Some(channel) = self.channel(which) else {
-                    return;
-                };
-                let memory = memory(pages);
-                match self.guest.lend(channel, memory) {
-                    Ok(gpadl) => self.lend(gpadl, memory),
-                    Err(rejected) => assert_eq!(rejected.memory, memory),
-                }
-            }
-            Step::Teardown(back) => {
-                if let Some(gpadl) = self.gpadls.iter().rev().nth(usize::from(back)) {
-                    let _ = self.guest.teardown(*gpadl);
-                }
-            }
-            Step::Modify(which) => {
-                let Some(channel) = self.channel(which) else {
-                    return;
-                };
-                if self.guest.modify(channel, Some(VpIndex(1))).is_ok() {
-                    assert!(self.moving.insert(channel), "moved twice");
-                }
-            }
-            Step::Release(which) => {
-                let Some(channel) = self.channel(which) else {
-                    return;
-                };
-                if self.guest.release(channel).is_ok() {
-                    self.open.remove(&channel);
-                    self.offered.remove(&channel);
-                }
-            }
+            Step::Time(seconds) => kernel.time(Duration::from_secs(seconds.into())),
+            Step::Connect => kernel.connect(),
+            Step::Open(which, pages, downstream) => kernel.open(which, pages, downstream),
+            Step::Close(which) => kernel.close(which),
+            Step::Lend(which, pages) => kernel.lend(which, pages),
+            Step::Teardown(back) => kernel.teardown(back),
+            Step::Modify(which) => kernel.modify(which),
+            Step::Release(which) => kernel.release(which),
             Step::Unload => {
-                if self.guest.unload().is_ok() {
-                    self.forget();
+                if kernel.unload() {
+                    self.asked.clear();
                 }
             }
             Step::Lost => {
-                self.guest.connection_lost();
-                self.forget();
+                kernel.lose();
+                self.asked.clear();
             }
-            Step::Pause => {
-                let _ = self.guest.pause();
-            }
-            Step::Resume => {
-                let _ = self.guest.resume();
-            }
-            Step::ModifyConnection => {
-                if self.guest.modify_connection(None).is_ok() {
-                    assert!(!std::mem::replace(&mut self.modifying, true), "modified twice");
-                }
-            }
+            Step::Pause => kernel.pause(),
+            Step::Resume => kernel.resume(),
+            Step::ModifyConnection => kernel.modify_connection(),
         }
     }
 
-    fn lend(&mut self, gpadl: GpadlId, memory: Contiguous) {
-        self.gpadls.push(gpadl);
-        assert!(self.lent.insert(gpadl, memory).is_none(), "an id that is taken");
-    }
-
-    /// The kernel dropped all rings, and its channels are no more.
-    fn forget(&mut self) {
-        self.open.clear();
-        self.offered.clear();
-        self.asked.clear();
-    }
-
     fn hear(&mut self, bytes: &[u8]) {
-        let before = self.guest.breaches();
-        let result = self.guest.handle_message(bytes);
+        let before = self.kernel.guest.breaches();
+        let result = self.kernel.guest.handle_message(bytes);
         let breach = matches!(result, Err(HandleError::Breach(_)));
-        assert_eq!(self.guest.breaches(), before + u64::from(breach));
+        assert_eq!(self.kernel.guest.breaches(), before + u64::from(breach));
     }
 
     fn post(&mut self, code: u8) {
-        let Some(outbound) = self.guest.next_message() else {
+        let Some(outbound) = self.kernel.guest.next_message() else {
             return;
         };
         let status = match code {
@@ -364,7 +249,7 @@ impl Model {
             2 => HvStatus::ACCESS_DENIED,
             _ => HvStatus::SUCCESS,
         };
-        if self.guest.message_posted(status) == Posted::Later {
+        if self.kernel.guest.message_posted(status) == Posted::Later {
             return;
         }
         let message = GuestMessage::decode(&outbound.payload).expect("what is said can be understood");
@@ -375,7 +260,7 @@ impl Model {
                 HostMessage::VersionResponse(VersionResponse::REFUSAL),
             ],
             GuestMessage::GpadlHeader(header) => {
-                assert!(self.lent.contains_key(&header.request.gpadl));
+                assert!(self.kernel.lent.contains_key(&header.request.gpadl));
                 let request = header.request;
                 statuses.map(|status| {
                     HostMessage::GpadlCreated(GpadlCreated {
@@ -386,7 +271,7 @@ impl Model {
                 })
             }
             GuestMessage::GpadlTeardown(teardown) => {
-                assert!(self.lent.contains_key(&teardown.gpadl));
+                assert!(self.kernel.lent.contains_key(&teardown.gpadl));
                 statuses.map(|_| {
                     HostMessage::GpadlTorndown(GpadlTorndown {
                         gpadl: teardown.gpadl,
@@ -394,13 +279,16 @@ impl Model {
                 })
             }
             GuestMessage::OpenChannel(open) => {
-                self.opens = open.request.open_id.get();
-                assert!(self.lent.contains_key(&open.request.ring_gpadl));
-                statuses.map(|status| opened(open.request.relid, self.opens, status))
+                self.open_id = open.request.open_id.get();
+                assert!(self.kernel.lent.contains_key(&open.request.ring_gpadl));
+                statuses.map(|status| opened(open.request.relid, self.open_id, status))
             }
             GuestMessage::CloseChannel(close) => {
                 assert!(
-                    self.open.iter().all(|channel| channel.relid() != close.relid),
+                    self.kernel
+                        .open
+                        .iter()
+                        .all(|channel| channel.relid() != close.relid),
                     "it has the rings"
                 );
                 return;
@@ -419,117 +307,27 @@ impl Model {
         self.asked.push(answers);
     }
 
-    fn event(&mut self) -> bool {
-        let Some(event) = self.guest.poll_event() else {
-            return false;
-        };
-        match event {
-            Event::Connected(connected) => {
-                assert!(std::mem::take(&mut self.connecting), "not asked for");
-                assert!(!std::mem::replace(&mut self.connected, true));
-                assert!(connected.message_connection.is_valid() && FEATURES.contains(connected.features));
-            }
-            Event::ConnectFailed(_) => assert!(std::mem::take(&mut self.connecting), "not asked for"),
-            Event::Disconnected(_) => {
-                self.connected = false;
-                self.open.clear();
-            }
-            Event::Offered(offer) => {
-                assert!((1..2048).contains(&offer.channel.relid().value()));
-                assert!(!self.told.contains(&offer.channel), "offered twice");
-                self.told.push(offer.channel);
-                self.offered.insert(offer.channel);
-                assert_eq!(offer.primary.is_some(), offer.sub_channel_index > 0);
-            }
-            Event::Rescinded { channel } => {
-                assert!(self.offered.remove(&channel), "of what was not offered");
-                assert!(
-                    !self.opening.contains(&channel) && !self.moving.contains(&channel),
-                    "untold"
-                );
-            }
-            Event::Opened(opened) => {
-                assert!(self.opening.remove(&opened.channel), "not asked for");
-                let (memory, _) = self.guest.rings(opened.channel).expect("it has rings");
-                assert!(self.lent.values().any(|lent| lent == memory));
-                self.open.insert(opened.channel);
-            }
-            Event::OpenFailed { channel, .. } => assert!(self.opening.remove(&channel), "not asked for"),
-            Event::Modified { channel, .. } => assert!(self.moving.remove(&channel), "not asked for"),
-            Event::GpadlCreated { gpadl, .. } => assert!(self.lent.contains_key(&gpadl)),
-            Event::MemoryReturned { gpadl, memory, .. } => {
-                assert_eq!(self.lent.remove(&gpadl), Some(memory), "returned once");
-            }
-            Event::ConnectionModified(_) => assert!(std::mem::take(&mut self.modifying), "not asked for"),
-            _ => {}
-        }
-        true
-    }
-
-    fn check(&self) {
-        let relids: Vec<_> = self
-            .guest
-            .channels()
-            .map(|offer| offer.channel.relid().value())
-            .collect();
-        let unique: HashSet<_> = relids.iter().collect();
-        assert!(
-            relids.len() <= CHANNELS && unique.len() == relids.len(),
-            "ids are unique"
-        );
-        assert!(self.lent.len() <= GPADLS);
-        for (gpadl, memory) in &self.lent {
-            assert_eq!(
-                self.guest.gpadl(*gpadl),
-                Some(memory),
-                "what is lent is the engine's"
-            );
-        }
-        for flag in 0..12 {
-            if let Flagged::Channel(channel) = self.guest.flagged(flag) {
-                assert!(self.guest.rings(channel).is_some());
-            }
-        }
-    }
-
-    fn drain(&mut self) {
-        for round in 0.. {
-            assert!(round < 1000, "it goes on and on");
-            if !self.event() {
-                return;
-            }
-        }
-    }
-
     /// Whatever has happened, there is a way out: a guest that starts anew is as new, and has all that it lent.
     fn finish(&mut self) {
-        self.drain();
+        self.kernel.drain();
         self.step(Step::Lost);
-        self.drain();
-        assert!(self.opening.is_empty() && self.moving.is_empty() && !self.connecting && !self.modifying);
-        self.guest.connect().expect("nothing is in the way");
-        self.connecting = true;
+        self.kernel.drain();
+        assert!(self.kernel.is_told());
+        self.step(Step::Connect);
+        assert!(self.kernel.connecting, "nothing is in the way");
         for round in 0.. {
             assert!(round < 1000, "it does not connect");
-            self.now += Duration::from_secs(1);
-            self.guest.handle_timeout(self.now);
+            self.step(Step::Time(1));
             self.post(9);
             self.hear(&version(ConnectionState::SUCCESSFUL, 4, 0).encode());
-            self.drain();
-            if !self.connecting {
+            self.kernel.drain();
+            if !self.kernel.connecting {
                 break;
             }
         }
         assert!(
-            self.connected && self.lent.is_empty(),
+            self.kernel.connected && self.kernel.lent.is_empty(),
             "the host has let go of everything"
         );
-    }
-}
-
-fn memory(pages: u8) -> Contiguous {
-    Contiguous {
-        first_pfn: 0x100,
-        pages: pages.into(),
     }
 }
