@@ -32,7 +32,7 @@ enum Runs {
     },
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 15] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -58,6 +58,27 @@ const STEPS: [Step; 12] = [
         name: "tests, all features",
         run: Runs::Cargo {
             arguments: "test --all-features",
+            environment: &[],
+        },
+    },
+    Step {
+        name: "fuzz, format",
+        run: Runs::Component {
+            name: "rustfmt",
+            arguments: "fmt --manifest-path fuzz/Cargo.toml --check",
+        },
+    },
+    Step {
+        name: "fuzz, lints",
+        run: Runs::Component {
+            name: "clippy",
+            arguments: "clippy --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings",
+        },
+    },
+    Step {
+        name: "fuzz, corpora",
+        run: Runs::Cargo {
+            arguments: "test --manifest-path fuzz/Cargo.toml",
             environment: &[],
         },
     },
