@@ -406,7 +406,7 @@ fn capabilities_are_answered_where_the_guest_asked() {
 }
 
 #[test]
-fn a_guest_that_changes_its_input_meanwhile_is_read_once() {
+fn case_08_a_guest_that_changes_its_input_meanwhile_is_read_once() {
     let memory = FakeMemory::new(BASE, PAGES);
     memory.write(INPUT, post(&[1; 16]).as_bytes()).unwrap();
     let reads = Cell::new(0);

@@ -228,6 +228,11 @@ fn an_event_is_new_once() {
     assert_eq!(set_event_flag(&memory, SIMP, Sint::VMBUS, 2047), Ok(true));
     assert_eq!(set_event_flag(&memory, SIMP, Sint::VMBUS, 2047), Ok(false));
     assert_eq!(memory.load_u32(SLOT + 252), Ok(0x8000_0000));
+}
+
+#[test]
+fn case_18_an_event_flag_that_there_is_not_is_not_set() {
+    let memory = FakeMemory::new(SIMP, 1);
     for flag in [2048, u16::MAX] {
         let refused = set_event_flag(&memory, SIMP, Sint::VMBUS, flag);
         assert_eq!(refused, Err(EventFlagError::NoSuchFlag { flag }));

@@ -259,10 +259,6 @@ fn filter_and_lists_decide_what_is_delivered() {
     assert!(delivered(&mut rig, group));
     assert_eq!(rig.query(Oid::ETHERNET_MULTICAST_LIST).unwrap(), group.0);
     assert_eq!(
-        rig.set(Oid::ETHERNET_MULTICAST_LIST, &[1; 33 * 6]),
-        RndisStatus::MULTICAST_FULL
-    );
-    assert_eq!(
         rig.set(Oid::ETHERNET_MULTICAST_LIST, &[1; 7]),
         RndisStatus::INVALID_LENGTH
     );
@@ -272,6 +268,27 @@ fn filter_and_lists_decide_what_is_delivered() {
     );
     // What was refused changed nothing.
     assert!(delivered(&mut rig, group));
+}
+
+#[test]
+fn case_19_more_multicast_addresses_than_there_is_room_for() {
+    let mut rig = Rig::<4096>::up(config());
+    let group = |number: u8| [1, 0, 0x5e, 0, 0, number];
+    assert_eq!(
+        rig.set(Oid::ETHERNET_MULTICAST_LIST, &[1; 33 * 6]),
+        RndisStatus::MULTICAST_FULL
+    );
+    for number in 0..32 {
+        let status = rig.set(Oid::ETHERNET_ADD_MULTICAST_ADDRESS, &group(number));
+        assert_eq!(status, RndisStatus::SUCCESS);
+    }
+    assert_eq!(
+        rig.set(Oid::ETHERNET_ADD_MULTICAST_ADDRESS, &group(32)),
+        RndisStatus::MULTICAST_FULL
+    );
+    // Nothing is lost of what there is.
+    let list = rig.query(Oid::ETHERNET_MULTICAST_LIST).unwrap();
+    assert_eq!(list, (0..32).flat_map(group).collect::<Vec<_>>());
 }
 
 #[test]
@@ -442,7 +459,7 @@ fn subchannels_are_granted_offered_and_used() {
 }
 
 #[test]
-fn never_more_subchannels_than_asked_for() {
+fn case_13_never_more_subchannels_than_asked_for() {
     for (asked, granted) in [(0, 0), (1, 1), (2, 2), (7, 7), (8, 7), (u32::MAX, 7)] {
         let mut rig = Rig::<4096>::up(NicConfig {
             max_queues: 8,

@@ -11,7 +11,9 @@
 
 mod support;
 
-use netvsc_proto::host::{Fault, MacAddress, NicConfig, ReceiveError, ReceiveInfo, Received, Refusal};
+use netvsc_proto::host::{
+    Fault, MacAddress, NicConfig, PACKET_SCRATCH_LEN, ReceiveError, ReceiveInfo, Received, Refusal, Scratch,
+};
 use netvsc_proto::wire::DecodeError;
 use netvsc_proto::wire::nvsp::{self, ChannelType, MessageType, NO_SECTION, Status, Version};
 use netvsc_proto::wire::nvsp_message::GuestMessage;
@@ -21,8 +23,10 @@ use netvsc_proto::wire::rndis::{self, PacketFilter};
 use netvsc_proto::wire::rndis_message::{self, HostMessage as RndisHost};
 use netvsc_proto::wire::status::RndisStatus;
 use proptest::prelude::*;
-use support::{MAC, Rig, SECTIONS, frame, packet, rndis_packet};
-use vmbus_proto::ringbuf::{ControlWord, Descriptor, PacketType, RingFault, SharedMem};
+use support::{MAC, Mem, Rig, SECTIONS, frame, packet, rndis_packet};
+use vmbus_proto::hvcall::{GuestMemory, MemoryError};
+use vmbus_proto::ringbuf::gpa::GpaRange;
+use vmbus_proto::ringbuf::{ControlWord, Descriptor, OutOfBounds, PacketType, RingFault, SharedMem};
 
 fn config() -> NicConfig {
     NicConfig::new(MAC)
@@ -273,6 +277,87 @@ fn case_05_a_stale_completion() {
     );
 }
 
+/// Memory that changes under its reader: what was read reads otherwise the next time.
+#[derive(Clone)]
+struct Changing(Mem);
+
+impl Changing {
+    fn change(&self, at: usize, bytes: &[u8]) {
+        let other: Vec<u8> = bytes.iter().map(|byte| !byte).collect();
+        SharedMem::write(&self.0, at, &other).unwrap();
+    }
+}
+
+impl SharedMem for Changing {
+    fn len(&self) -> usize {
+        SharedMem::len(&self.0)
+    }
+    fn read(&self, offset: usize, dst: &mut [u8]) -> Result<(), OutOfBounds> {
+        SharedMem::read(&self.0, offset, dst)?;
+        self.change(offset, dst);
+        Ok(())
+    }
+    fn write(&self, offset: usize, src: &[u8]) -> Result<(), OutOfBounds> {
+        SharedMem::write(&self.0, offset, src)
+    }
+}
+
+impl GuestMemory for Changing {
+    fn read(&self, gpa: u64, dst: &mut [u8]) -> Result<(), MemoryError> {
+        GuestMemory::read(&self.0, gpa, dst)?;
+        self.change(gpa as usize, dst);
+        Ok(())
+    }
+    fn write(&self, gpa: u64, src: &[u8]) -> Result<(), MemoryError> {
+        GuestMemory::write(&self.0, gpa, src)
+    }
+    fn load_u32(&self, gpa: u64) -> Result<u32, MemoryError> {
+        self.0.load_u32(gpa)
+    }
+    fn store_u32(&self, gpa: u64, value: u32) -> Result<(), MemoryError> {
+        self.0.store_u32(gpa, value)
+    }
+    fn fetch_or_u32(&self, gpa: u64, bits: u32) -> Result<u32, MemoryError> {
+        self.0.fetch_or_u32(gpa, bits)
+    }
+}
+
+#[test]
+fn case_08_bytes_that_change_are_read_once() {
+    let rig = Rig::<4096>::up(config());
+    let (mut queue, mut guest) = support::channel::<4096, Changing>(1);
+    let (ram, send) = (Changing(rig.ram.clone()), Changing(rig.send.clone()));
+    queue.set_data_path(rig.nic.data_path());
+    queue.lend_send_buffer(send.clone(), rig.nic.send_layout().unwrap());
+    // Messages in a section, in pages, and begun in a section and ended in pages.
+    let transfer: Vec<u8> = (1..=4)
+        .flat_map(|tag| packet(&ppi_record(16, 8, 12), &frame(MAC, tag, 100)))
+        .collect();
+    let frames: Vec<_> = (1..=4).map(|tag| frame(MAC, tag, 100)).collect();
+    for in_section in [transfer.len(), 0, 52] {
+        let (section, pages) = transfer.split_at(in_section);
+        SharedMem::write(&send, 6144, section).unwrap();
+        GuestMemory::write(&ram, 0x3f80, pages).unwrap();
+        let index = if section.is_empty() { NO_SECTION } else { 1 };
+        let payload = rndis_packet(ChannelType::DATA, index, section.len() as u32);
+        let pfns = [3, 4].map(zerocopy::little_endian::U64::new);
+        let ranges = (!pages.is_empty()).then(|| GpaRange::new(0xf80, pages.len() as u32, &pfns).unwrap());
+        let descriptor = match &ranges {
+            Some(range) => Descriptor::GpaDirect(std::slice::from_ref(range)),
+            None => Descriptor::InBand,
+        };
+        guest.write(descriptor, 7, true, &payload).unwrap();
+        let (mut packet, mut transfer) = (vec![0; PACKET_SCRATCH_LEN], vec![0; 8192]);
+        let mut scratch = Scratch {
+            packet: &mut packet,
+            transfer: &mut transfer,
+        };
+        let outcome = queue.service(&ram, &*rig.net, &mut scratch, 64).unwrap();
+        assert_eq!(outcome.refused, None);
+        assert_eq!(rig.net.take(), frames);
+    }
+}
+
 #[test]
 fn case_14_malformed_control_messages_are_answered() {
     let mut rig = Rig::<4096>::up(config());
@@ -383,7 +468,7 @@ fn case_14_malformed_packet_messages_are_refused() {
 }
 
 #[test]
-fn case_14_a_flood_of_control_messages_is_told_to_wait() {
+fn case_19_a_flood_of_control_messages_is_told_to_wait() {
     let mut rig = Rig::<4096>::up(config());
     // The guest returns nothing, so that answers run out of sections.
     rig.guest[0].hold = true;
@@ -570,7 +655,7 @@ fn sections_and_memory_that_do_not_exist() {
     }
     // Pages beyond the end of memory, and more of them than can be.
     let pfns = [zerocopy::little_endian::U64::new(1 << 40)];
-    let range = [vmbus_proto::ringbuf::gpa::GpaRange::new(0, 100, &pfns).unwrap()];
+    let range = [GpaRange::new(0, 100, &pfns).unwrap()];
     let id = rig.id();
     let payload = rndis_packet(ChannelType::DATA, NO_SECTION, 0);
     rig.guest[0]
@@ -737,7 +822,7 @@ fn packets_that_are_too_large_or_of_no_use() {
 }
 
 #[test]
-fn a_guest_that_moves_its_read_index() {
+fn case_07_a_guest_that_moves_its_read_index() {
     let mut rig = Rig::<4096>::up(config());
     let word = rig.guest[0].rings.incoming.mem().word(ControlWord::ReadIndex);
     word.store(12, std::sync::atomic::Ordering::SeqCst);
@@ -778,7 +863,7 @@ fn revokes_that_name_nothing() {
 fn buffers_smaller_than_the_embedder_said() {
     let mut rig = Rig::<4096>::up(config());
     let layout = rig.nic.receive_layout().unwrap();
-    rig.queues[0].lend_receive_buffer(support::Mem::new(100), layout);
+    rig.queues[0].lend_receive_buffer(Mem::new(100), layout);
     let error = rig.queues[0]
         .receive(&frame(MAC, 0, 60), &ReceiveInfo::NONE)
         .unwrap_err();

@@ -364,6 +364,26 @@ fn case_07_a_producer_finds_the_ring_corrupt_and_it_stays_so() {
         );
         assert_eq!(ring.load(ControlWord::PendingSendSize), 0);
     }
+    // Beyond what was published, and not beyond what was written.
+    let ring = ArrayRing::<WORDS>::new();
+    let mut producer = Producer::new(&ring).unwrap();
+    for id in 0..3 {
+        let _ = producer.write(&in_band(id, &[])).unwrap();
+    }
+    let mut batch = producer.batch();
+    for id in 3..9 {
+        batch.push(&in_band(id, &[])).unwrap();
+    }
+    set(&ring, ControlWord::ReadIndex, 96);
+    let fault = RingFault::ReadIndexMoved {
+        from: 0,
+        to: 96,
+        written: 72,
+    };
+    let larger = in_band(9, &[&[0; 32]]);
+    assert_eq!(batch.push(&larger), Err(WriteError::Fault(fault)));
+    drop(batch);
+    assert_eq!(ring.load(ControlWord::WriteIndex), 72);
     for index in [4, LEN] {
         let ring = ArrayRing::<WORDS>::new();
         set(&ring, ControlWord::ReadIndex, index);

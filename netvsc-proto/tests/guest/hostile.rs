@@ -694,7 +694,7 @@ fn frames_that_are_too_long_are_dropped() {
 }
 
 #[test]
-fn answers_to_what_was_not_asked() {
+fn case_05_answers_to_what_was_not_asked() {
     let complete = |request_id: u32| rndis::Complete {
         request_id: request_id.into(),
         status: RndisStatus::SUCCESS,
@@ -738,7 +738,7 @@ fn answers_to_what_was_not_asked() {
 }
 
 #[test]
-fn an_answer_of_the_wrong_kind_and_one_that_comes_twice() {
+fn case_05_an_answer_of_the_wrong_kind_and_one_that_comes_twice() {
     let mut script = Script::<4096>::up();
     let id = script.nic.keepalive().unwrap();
     let mut asked = 0;
@@ -800,7 +800,7 @@ fn an_answer_of_the_wrong_kind_and_one_that_comes_twice() {
 }
 
 #[test]
-fn an_answer_before_the_request_is_taken() {
+fn case_09_an_answer_before_the_request_is_taken() {
     let mut script = Script::<4096>::up();
     for _ in 0..10 {
         let id = script.nic.keepalive().unwrap();
@@ -943,7 +943,7 @@ fn unexpected(message: MessageType) -> Fault {
 }
 
 #[test]
-fn a_host_that_moves_its_indices() {
+fn case_07_a_host_that_moves_its_indices() {
     let mut script = Script::<4096>::up();
     let ring = script.host.rings.outgoing.mem();
     let data_len = vmbus_proto::ringbuf::RingMem::data_len(ring);
@@ -980,7 +980,7 @@ fn a_host_that_moves_its_indices() {
 }
 
 #[test]
-fn a_host_that_asks_whether_anyone_is_there() {
+fn case_19_a_host_that_asks_whether_anyone_is_there() {
     let mut script = Script::<4096>::up();
     let ask = |request_id: u32| {
         RndisHost::Keepalive(rndis::KeepaliveRequest {
@@ -1055,7 +1055,7 @@ fn frames_that_come_before_the_filter_is_answered() {
 }
 
 #[test]
-fn an_answer_with_the_id_of_an_older_request() {
+fn case_05_an_answer_with_the_id_of_an_older_request() {
     for other in [0x100_u32, 0x8000_0000, 0x200] {
         let mut script = Script::<4096>::up();
         let id = script.nic.keepalive().unwrap();

@@ -121,7 +121,7 @@ impl NetBackend for Net {
 }
 
 pub(crate) type Ring<const WORDS: usize> = &'static ArrayRing<WORDS>;
-pub(crate) type HostQueue<const WORDS: usize> = Queue<Ring<WORDS>, Mem, SECTIONS>;
+pub(crate) type HostQueue<const WORDS: usize, B = Mem> = Queue<Ring<WORDS>, B, SECTIONS>;
 
 /// A frame as the driver got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,7 +148,9 @@ pub(crate) struct GuestChannel<const WORDS: usize> {
     pub(crate) signals: usize,
 }
 
-pub(crate) fn channel<const WORDS: usize>(index: u16) -> (HostQueue<WORDS>, GuestChannel<WORDS>) {
+pub(crate) fn channel<const WORDS: usize, B: SharedMem>(
+    index: u16,
+) -> (HostQueue<WORDS, B>, GuestChannel<WORDS>) {
     let halves = Halves {
         to_host: &*Box::leak(Box::new(ArrayRing::<WORDS>::new())),
         to_guest: &*Box::leak(Box::new(ArrayRing::<WORDS>::new())),

@@ -538,6 +538,19 @@ fn unmap_discards_every_range_of_its_list() {
 }
 
 #[test]
+fn case_08_an_unmap_list_that_changes_is_read_once() {
+    let mut rig = one_disk();
+    rig.ram.changing.store(true, std::sync::atomic::Ordering::Relaxed);
+    // Judged, and then worked on: were it looked at again, it would be none.
+    let list = unmap_list(&[(0, 8), (64, 16)]);
+    rig.command(0, unmap(&list), Data::Out(&list)).good();
+    assert_eq!(
+        rig.disk(0).take_ops(),
+        [Op::Discard(0, 8 * 512), Op::Discard(64 * 512, 16 * 512)]
+    );
+}
+
+#[test]
 fn an_unmap_list_is_judged_before_any_of_it_is_done() {
     let mut rig = one_disk();
     let good = unmap_list(&[(0, 8), (8, 8)]);

@@ -339,7 +339,7 @@ fn send_ranges(rig: &mut Rig, count: u32, ranges: &[u8]) {
 }
 
 #[test]
-fn an_ill_formed_list_of_memory_is_answered() {
+fn case_02_an_ill_formed_list_of_memory_is_answered() {
     let range = |count: u32, offset: u32, pfns: &[u64]| {
         let header = GpaRangeHeader {
             byte_count: U32::new(count),
@@ -351,6 +351,8 @@ fn an_ill_formed_list_of_memory_is_answered() {
     };
     let mut rig = one_disk();
     for (count, ranges) in [
+        (u32::MAX - 2, range(512, 0, &[1])),
+        (u32::MAX - 1, range(512, 0, &[1])),
         (u32::MAX, range(512, 0, &[1])),
         (3, range(512, 0, &[1, 2, 3])),
         (1, range(0, 0, &[1])),
@@ -450,7 +452,7 @@ fn a_packet_that_no_transfer_needs_poisons_the_channel() {
 }
 
 #[test]
-fn a_corrupt_ring_poisons_the_channel() {
+fn case_07_a_corrupt_ring_poisons_the_channel() {
     let mut rig = one_disk();
     rig.driver.ring.outgoing.mem().store(ControlWord::WriteIndex, 12);
     let fault = rig.run().unwrap_err();

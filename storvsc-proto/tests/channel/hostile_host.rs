@@ -230,7 +230,7 @@ fn a_refusal_ends_the_negotiation_and_is_told() {
 }
 
 #[test]
-fn case_5_ids_that_name_no_request() {
+fn case_05_ids_that_name_no_request() {
     for offset in 0..7_u32 {
         let mut rig = Rig::ready();
         let first = rig.submit();
@@ -248,16 +248,71 @@ fn case_5_ids_that_name_no_request() {
             _ => 1 << 32,
         };
         rig.complete(wrong, NtStatus::SUCCESS, &done(512));
-        assert_eq!(
-            rig.poll(),
-            Err(Fault::UnknownRequest {
-                transaction_id: wrong
-            })
-        );
+        let fault = Fault::UnknownRequest {
+            transaction_id: wrong,
+        };
+        assert_eq!(rig.poll(), Err(fault));
+        // Whatever comes now.
+        rig.complete(second, NtStatus::SUCCESS, &done(512));
+        assert_eq!(rig.poll(), Err(fault));
         // The request that the host had is told failed, once.
         assert!(rig.guest.abort().is_some());
         assert_eq!(rig.guest.abort(), None);
     }
+}
+
+#[test]
+fn case_07_a_corrupt_ring_poisons_the_channel() {
+    let mut rig = Rig::ready();
+    let id = rig.submit();
+    rig.host.outgoing.mem().store(ControlWord::WriteIndex, 12);
+    let fault = Fault::Ring(RingFault::WriteIndex {
+        index: 12,
+        data_len: 8192,
+    });
+    assert_eq!(rig.poll(), Err(fault));
+    // Whatever the host does now.
+    rig.host.outgoing.mem().store(ControlWord::WriteIndex, 0);
+    rig.complete(id, NtStatus::SUCCESS, &done(512));
+    assert_eq!(rig.poll(), Err(fault));
+    assert_eq!(rig.guest.abort().map(|id| id.number()), Some(id));
+}
+
+#[test]
+fn case_09_a_completion_before_the_call_has_returned() {
+    let mut rig = Rig::ready();
+    // The host guesses which id comes first, and is faster than the guest.
+    rig.complete(1, NtStatus::SUCCESS, &done(512));
+    assert_eq!(rig.submit(), 1);
+    let Ok(Some(Event::Completed { id, outcome })) = rig.poll() else {
+        panic!("no completion")
+    };
+    assert_eq!((id.number(), outcome.transferred), (1, 512));
+    assert_eq!(rig.guest.outstanding(), 0);
+}
+
+#[test]
+fn case_13_more_sub_channels_than_the_host_has() {
+    let (guest, mut host) = channel();
+    let properties = Properties {
+        max_transfer_bytes: 1 << 20,
+        max_sub_channels: 2,
+    };
+    let mut guest: Queue<_, 2> = Queue::sub_channel(guest, ProtocolVersion::WIN10, properties);
+    for count in [3, u16::MAX] {
+        let error = SubmitError::TooLong {
+            len: count.into(),
+            most: 2,
+        };
+        assert_eq!(guest.create_sub_channels(count), Err(error));
+    }
+    let mut scratch = [0; 256];
+    assert!(
+        host.incoming.read(&mut scratch).unwrap().is_none(),
+        "nothing is asked"
+    );
+    let _ = guest.create_sub_channels(2).unwrap();
+    assert!(host.incoming.read(&mut scratch).unwrap().is_some());
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn what_comes_out_of_order_is_answered_so_and_changes_nothing() {
 }
 
 #[test]
-fn sub_channels_are_asked_for_before_or_after_the_end_and_in_bounds() {
+fn case_13_sub_channels_are_asked_for_before_or_after_the_end_and_in_bounds() {
     for after in [false, true] {
         let mut rig = rig(Config {
             max_sub_channels: 3,

@@ -25,7 +25,7 @@ fn async_rig<const DEPTH: usize>() -> Rig<DEPTH> {
 }
 
 #[test]
-fn a_full_outgoing_ring_loses_nothing() {
+fn case_15_a_full_outgoing_ring_loses_nothing() {
     let mut rig = one_disk();
     let fits = (8192 - 1) / ANSWER;
     let mut sent = Vec::new();
@@ -173,6 +173,34 @@ fn requests_complete_in_any_order_and_each_is_answered_once() {
 }
 
 #[test]
+fn case_19_more_requests_than_places_wait_in_the_ring() {
+    let mut rig = async_rig::<2>();
+    let mut tickets = take(&mut rig, 2);
+    let late: Vec<_> = (0..20).map(|_| rig.driver.send(&test_unit_ready())).collect();
+    for _ in 0..3 {
+        let next = rig.queue.accept(&rig.luns, &rig.ram).unwrap().next;
+        assert!(matches!(next, Next::Busy), "{next:?}");
+        assert_eq!(rig.queue.outstanding(), 2);
+    }
+    // The guest that sends on finds its ring full: nothing is taken out of it.
+    let packet = test_unit_ready().encode(PacketForm::Long);
+    let outgoing = Outgoing {
+        transaction_id: 1,
+        request_completion: true,
+        descriptor: Descriptor::InBand,
+        payload: &[packet.as_bytes()],
+    };
+    assert!((0..100).any(|_| rig.driver.ring.outgoing.write(&outgoing).is_err()));
+    // One ends, and the others go on in their order.
+    let _ = rig.queue.complete(tickets.remove(0), Ok(())).unwrap();
+    rig.driver.receive().unwrap();
+    for id in late {
+        let _ = rig.queue.accept(&rig.luns, &rig.ram).unwrap();
+        assert_eq!(rig.driver.receive().unwrap().id, id);
+    }
+}
+
+#[test]
 fn a_ticket_of_another_queue_or_time_is_refused() {
     let mut rig = async_rig::<2>();
     let mut other = async_rig::<2>();
@@ -201,7 +229,7 @@ fn a_ticket_of_another_queue_or_time_is_refused() {
 }
 
 #[test]
-fn answers_that_find_no_room_are_all_kept() {
+fn case_15_answers_that_find_no_room_are_all_kept() {
     let mut rig = async_rig::<8>();
     let tickets = take(&mut rig, 8);
     // Fill the outgoing ring with notices.

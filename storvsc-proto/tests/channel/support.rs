@@ -1,7 +1,7 @@
 //! A guest's memory, a disk in memory, and a fake driver that talks to a queue through real rings.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use storvsc_proto::host::{
     BlockBackend, BlockError, BlockSize, Config, Discard, Event, Fault, Geometry, Identity, Lun, Queue,
@@ -23,12 +23,15 @@ pub(crate) const PAGE: usize = 4096;
 /// Guest memory.
 pub(crate) struct Ram {
     bytes: Mutex<Vec<u8>>,
+    /// A guest that never rests: what was read reads otherwise the next time.
+    pub(crate) changing: AtomicBool,
 }
 
 impl Ram {
     pub(crate) fn new(len: usize) -> Self {
         Self {
             bytes: Mutex::new(vec![0; len]),
+            changing: AtomicBool::new(false),
         }
     }
 
@@ -44,7 +47,13 @@ impl Ram {
 
 impl GuestMemory for Ram {
     fn read(&self, gpa: u64, dst: &mut [u8]) -> Result<(), MemoryError> {
-        self.with(gpa, dst.len(), |bytes| dst.copy_from_slice(bytes))
+        let changing = self.changing.load(Ordering::Relaxed);
+        self.with(gpa, dst.len(), |bytes| {
+            dst.copy_from_slice(bytes);
+            if changing {
+                bytes.iter_mut().for_each(|byte| *byte = !*byte);
+            }
+        })
     }
 
     fn write(&self, gpa: u64, src: &[u8]) -> Result<(), MemoryError> {

@@ -137,7 +137,7 @@ fn linux_answers_with_the_request_filled_in_and_its_length_as_it_was() {
 }
 
 #[test]
-fn an_answer_is_that_of_the_request_under_way() {
+fn case_05_an_answer_is_that_of_the_request_under_way() {
     let good = versions(&Service::SHUTDOWN, 0);
     let data = ShutdownData::default();
     let answer = GuestMessage::Response(Body::Shutdown(&data));
@@ -196,6 +196,81 @@ fn an_answer_is_that_of_the_request_under_way() {
         host.poll(),
         Err(Fault::Breach(Breach::Message(DecodeError::WrongDirection { .. })))
     ));
+}
+
+#[test]
+fn case_17_sizes_beyond_the_packet() {
+    let mut out = vec![0; PACKET_MAX];
+    // The pipe's size, beyond what the ring pads the packet by, and the message's.
+    for (at, size) in [(4, 65_u32), (4, u32::MAX), (18, 41), (18, 0xffff)] {
+        let (mut guest, mut host) = rig!(Heartbeat);
+        agree!(guest, host, NEWEST, Duration::ZERO);
+        let _ = host.poll(Duration::ZERO).unwrap();
+        let (id, _) = asked(&mut guest);
+        let beat = GuestMessage::Response(Body::Heartbeat(HeartbeatData::new(1)));
+        let mut packet = beat.encode(&response(NEWEST, id), &mut out).unwrap().to_vec();
+        let bytes = if at == 4 { 4 } else { 2 };
+        packet[at..at + bytes].copy_from_slice(&size.to_le_bytes()[..bytes]);
+        guest.send(id.into(), Descriptor::InBand, &packet);
+        let fault = host.poll(Duration::ZERO).unwrap_err();
+        assert!(matches!(
+            fault,
+            Fault::Breach(Breach::Message(DecodeError::Pipe(_) | DecodeError::Size { .. }))
+        ));
+        assert_eq!(host.poll(Duration::ZERO), Err(fault), "it stays");
+    }
+}
+
+#[test]
+fn case_17_counts_and_sizes_beyond_the_body() {
+    let spoiled = |versions: Versions, id, message_type, body: &[u8]| {
+        let mut out = vec![0; PACKET_MAX];
+        let message = GuestMessage::Response(Body::Other(message_type, body));
+        message
+            .encode(&response(versions, id), &mut out)
+            .unwrap()
+            .to_vec()
+    };
+    // More versions than one of each, or than there are bytes for.
+    for (frameworks, messages, len) in [(1, 1, 7), (2, 1, 16), (u16::MAX, u16::MAX, 16), (0, 1, 8)] {
+        let (mut guest, mut host) = rig!(Vss);
+        let _ = host.poll().unwrap();
+        let (id, _) = asked(&mut guest);
+        let mut body = vec![0; 8 + len];
+        body[..2].copy_from_slice(&u16::to_le_bytes(frameworks));
+        body[2..4].copy_from_slice(&u16::to_le_bytes(messages));
+        let packet = spoiled(Versions::default(), id, MessageType::NEGOTIATE, &body);
+        guest.send(id.into(), Descriptor::InBand, &packet);
+        let fault = host.poll().unwrap_err();
+        assert!(
+            matches!(
+                fault,
+                Fault::Breach(Breach::Message(
+                    DecodeError::VersionCounts { .. } | DecodeError::Choice { .. }
+                ))
+            ),
+            "{fault}"
+        );
+        assert_eq!((host.poll(), host.versions()), (Err(fault), None));
+    }
+    // A value that is longer than its field: sizes stand at 8 and 12 of the answer to ENUMERATE.
+    let good = versions(&Service::KVP, 0);
+    for (at, size) in [(8, 513_u32), (8, u32::MAX), (12, 2049)] {
+        let (mut guest, mut host) = rig!(Kvp);
+        agree!(guest, host, good,);
+        let _ = host.get(KvpPool::GUEST, "k").unwrap();
+        let (id, _) = asked(&mut guest);
+        let mut body = vec![0; 2580];
+        body[at..at + 4].copy_from_slice(&size.to_le_bytes());
+        let packet = spoiled(good, id, MessageType::KVP_EXCHANGE, &body);
+        guest.send(id.into(), Descriptor::InBand, &packet);
+        let fault = host.poll().unwrap_err();
+        assert!(
+            matches!(fault, Fault::Breach(Breach::Message(DecodeError::Field { count, .. })) if count == size),
+            "{fault}"
+        );
+        assert_eq!(host.poll(), Err(fault));
+    }
 }
 
 #[test]

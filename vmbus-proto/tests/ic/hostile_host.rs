@@ -230,7 +230,91 @@ fn what_is_wrong_with_a_request_is_answered_and_told() {
 }
 
 #[test]
-fn a_second_request_waits_for_the_answer_to_the_first() {
+fn case_17_sizes_beyond_the_packet_have_no_answer() {
+    let mut out = vec![0; PACKET_MAX];
+    let beat = HostMessage::Request(Body::Heartbeat(HeartbeatData::new(1)));
+    let good = beat.encode(&Envelope::default(), &mut out).unwrap().to_vec();
+    // The pipe's size, beyond what the ring pads the packet by, and the message's.
+    for (at, size) in [(4, 65_u32), (4, u32::MAX), (18, 41), (18, 0xffff)] {
+        let (mut host, mut guest) = rig!(Heartbeat);
+        agree!(host, guest, NEWEST);
+        let mut packet = good.clone();
+        let bytes = if at == 4 { 4 } else { 2 };
+        packet[at..at + bytes].copy_from_slice(&size.to_le_bytes()[..bytes]);
+        host.send(1, Descriptor::InBand, &packet);
+        let fault = guest.poll().unwrap_err();
+        assert!(matches!(
+            fault,
+            Fault::Breach(Breach::Message(DecodeError::Pipe(_) | DecodeError::Size { .. }))
+        ));
+        assert_eq!((guest.poll(), guest.fault()), (Err(fault), Some(fault)));
+        assert_eq!(host.received(), None, "nobody is answered");
+    }
+}
+
+#[test]
+fn case_17_counts_and_sizes_beyond_the_body_are_answered() {
+    // More versions than there are bytes for.
+    let (mut host, mut guest) = rig!(Heartbeat);
+    for (frameworks, messages) in [(3, 2), (u16::MAX, u16::MAX), (0, 5), (5, 0)] {
+        let mut body = [0; 8 + 4 * 4];
+        body[..2].copy_from_slice(&u16::to_le_bytes(frameworks));
+        body[2..4].copy_from_slice(&u16::to_le_bytes(messages));
+        let offer = HostMessage::Request(Body::Other(MessageType::NEGOTIATE, &body));
+        host.ask(Versions::default(), 1, &offer);
+        let counts = DecodeError::VersionCounts {
+            frameworks,
+            messages,
+            len: 16,
+        };
+        assert_eq!(
+            guest.poll().unwrap().event,
+            Some(Event::Refused(Refusal::Body(counts)))
+        );
+        assert_eq!(answer(&mut host).0.status, Status::INVALID_ARGUMENT);
+        assert_eq!(guest.versions(), None);
+    }
+    agree!(host, guest, NEWEST);
+
+    // A key that is longer than its field: of SET, whose sizes stand at 8 and 12, and of DELETE.
+    let (mut host, mut guest) = rig!(Kvp);
+    let message = Version::new(4, 0);
+    agree!(host, guest, Versions { message, ..NEWEST });
+    for (operation, at, size) in [(1, 8, 513_u32), (1, 8, u32::MAX), (1, 12, 2049), (2, 4, 513)] {
+        let mut body = vec![0; 2580];
+        body[0] = operation;
+        body[at..at + 4].copy_from_slice(&size.to_le_bytes());
+        let request = HostMessage::Request(Body::Other(MessageType::KVP_EXCHANGE, &body));
+        host.ask(Versions { message, ..NEWEST }, 2, &request);
+        let event = guest.poll().unwrap().event;
+        assert!(
+            matches!(event, Some(Event::Refused(Refusal::Body(DecodeError::Field { count, .. }))) if count == size),
+            "{event:?}"
+        );
+        assert_eq!(answer(&mut host).0.status, Status::INVALID_ARGUMENT);
+    }
+
+    // More of a file than was sent.
+    let (mut host, mut guest) = rig!(FileCopy);
+    let message = Service::FILE_COPY.versions[0];
+    agree!(host, guest, Versions { message, ..NEWEST });
+    for size in [101_u32, u32::MAX] {
+        let mut body = vec![0; 52 + 100];
+        body[0] = 1;
+        body[48..52].copy_from_slice(&size.to_le_bytes());
+        let request = HostMessage::Request(Body::Other(MessageType::FILE_COPY, &body));
+        host.ask(Versions { message, ..NEWEST }, 3, &request);
+        let event = guest.poll().unwrap().event;
+        assert!(
+            matches!(event, Some(Event::Refused(Refusal::Body(_)))),
+            "{event:?}"
+        );
+        assert_eq!(answer(&mut host).0.status, Status::INVALID_ARGUMENT);
+    }
+}
+
+#[test]
+fn case_19_a_second_request_waits_for_the_answer_to_the_first() {
     let (mut host, mut guest) = rig!(Shutdown);
     agree!(host, guest, NEWEST);
     let data = ShutdownData::default();
@@ -246,7 +330,7 @@ fn a_second_request_waits_for_the_answer_to_the_first() {
 }
 
 #[test]
-fn a_full_ring_loses_no_answer() {
+fn case_15_a_full_ring_loses_no_answer() {
     let (mut host, mut guest) = rig!(Heartbeat);
     agree!(host, guest, NEWEST);
     let mut asked = 0_u8;

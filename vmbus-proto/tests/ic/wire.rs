@@ -198,7 +198,7 @@ proptest! {
     }
 
     #[test]
-    fn a_packet_cut_off_is_refused(owned in owned(), cut in any::<prop::sample::Index>()) {
+    fn case_17_a_packet_cut_off_is_refused(owned in owned(), cut in any::<prop::sample::Index>()) {
         let mut out = vec![0; PACKET_MAX];
         let envelope = request(Envelope::default(), owned.version());
         let len = HostMessage::Request(owned.body()).encode(&envelope, &mut out).unwrap().len();
@@ -285,7 +285,7 @@ fn packet(message_type: MessageType, version: Version, body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn every_body_has_its_sizes() {
+fn case_17_every_body_has_its_sizes() {
     // Type, version, first byte of the body, the fewest bytes and the most.
     let sizes = [
         (MessageType::HEARTBEAT, 3, 0, 8, 40),
@@ -347,7 +347,7 @@ fn every_body_has_its_sizes() {
 }
 
 #[test]
-fn sizes_and_counts_beyond_the_packet_are_refused() {
+fn case_17_sizes_and_counts_beyond_the_packet_are_refused() {
     let good = packet(MessageType::HEARTBEAT, Version::new(3, 0), &[0; 40]);
     let spoil = |at: usize, bytes: &[u8]| {
         let mut packet = good.clone();
@@ -414,7 +414,7 @@ fn sizes_and_counts_beyond_the_packet_are_refused() {
 }
 
 #[test]
-fn sizes_and_counts_beyond_the_field_are_refused() {
+fn case_17_sizes_and_counts_beyond_the_field_are_refused() {
     let field = |body: &[u8], version| {
         let packet = packet(MessageType::KVP_EXCHANGE, Version::new(version, 0), body);
         match HostMessage::decode(&packet) {

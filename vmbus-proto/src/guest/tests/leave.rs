@@ -82,6 +82,38 @@ fn case_11_an_unload_while_a_channel_is_opening() {
 }
 
 #[test]
+fn case_11_a_connection_that_is_lost_while_a_channel_is_opening() {
+    let (mut guest, channel) = guest_with_channel();
+    let gpadl = guest.open(channel, RINGS, params()).unwrap();
+    guest.said();
+    guest.hear(&tell::created(1, gpadl, Status::SUCCESS)).unwrap();
+    assert_eq!(guest.said().len(), 1);
+    guest.connection_lost();
+    let events = guest.events();
+    let failed = Event::OpenFailed {
+        channel,
+        error: OpenError::Disconnected,
+    };
+    assert!(events.contains(&failed), "{events:?}");
+    assert_eq!(events.last(), Some(&Event::Disconnected(DisconnectReason::Lost)));
+    // The host still has the rings, and its answer to the open is for nobody.
+    assert_eq!(guest.gpadl(gpadl), Some(&RINGS));
+    let late = tell::opened(1, 1, Status::SUCCESS);
+    assert!(guest.hear(&late).is_err());
+    guest.connect().unwrap();
+    guest.said();
+    assert!(guest.hear(&late).is_err());
+    guest.hear(&tell::version(FeatureFlags::empty())).unwrap();
+    let [back, Event::Connected(_)] = &guest.events()[..] else {
+        panic!("not connected");
+    };
+    assert_eq!(*back, returned(channel, gpadl, RINGS, ReturnReason::Reconnected));
+    guest.said();
+    let again = guest.offered(1, 1);
+    open(&mut guest, again, 2);
+}
+
+#[test]
 fn case_11_an_unload_reply_that_never_comes() {
     let (mut guest, channel) = guest_with_channel();
     let gpadl = open(&mut guest, channel, 1);

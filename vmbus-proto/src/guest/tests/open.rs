@@ -315,7 +315,7 @@ fn a_move_is_answered_from_5_3_on() {
 }
 
 #[test]
-fn a_move_that_is_refused_or_overtaken_is_told() {
+fn case_12_a_move_that_is_refused_or_overtaken_is_told() {
     let (mut guest, channel) = guest_with_channel();
     let state = ChannelState::Closed;
     assert_eq!(

@@ -341,7 +341,7 @@ fn a_message_that_cannot_be_delivered_is_dropped_and_told() {
 }
 
 #[test]
-fn the_status_of_a_post_tells_the_guest_what_to_do() {
+fn case_18_the_status_of_a_post_tells_the_guest_what_to_do() {
     let (vmm, mut storage) = (TestVmm::default(), vec![0; 64]);
     let (mut bus, channel) = connected(&vmm, &mut storage);
     let unload = GuestMessage::Unload.encode().unwrap();

@@ -289,15 +289,18 @@ fn case_10_late_messages_about_a_rescinded_channel() {
 }
 
 #[test]
-fn a_guest_may_let_go_of_a_channel_by_itself() {
+fn case_12_a_channel_that_the_guest_does_not_take() {
     let mut storage = vec![0; 64];
     let mut scene = Scene::new(&mut storage, Stage::Lent);
     let (channel, relid) = (scene.channel, scene.relid);
     let host = &mut scene.host;
     host.hear(&say::released(relid)).unwrap();
     assert!(host.gpadl(channel, GPADL).is_none());
-    assert!(host.hear(&say::open_channel(say::open(relid, GPADL))).is_err());
-    host.said();
+    let message_type = crate::wire::MessageType::OPEN_CHANNEL;
+    let breach = Breach::UnknownChannel { message_type, relid };
+    let open = say::open_channel(say::open(relid, GPADL));
+    assert_eq!(host.hear(&open), Err(breach.into()));
+    assert_eq!(host.said(), [opened(relid, Status::UNSUCCESSFUL)]);
     // The embedder's device is still there, and the next guest gets it.
     host.no_event();
     assert_eq!(host.connect(Version::IRON).len(), 1);
