@@ -1,6 +1,8 @@
 //! The project's tasks, run as `cargo xtask TASK`: the same on a developer's machine and in CI.
 
 mod bare;
+#[cfg(test)]
+mod cases;
 mod cli;
 mod command;
 mod fuzz;
