@@ -21,6 +21,7 @@ use vmbus_proto::ringbuf::{
     Descriptor, Halves, OutOfBounds, Outgoing, PacketType, RingPair, SharedMem, TransferPageRange,
 };
 use zerocopy::IntoBytes;
+use zerocopy::little_endian::U32;
 
 use crate::pair::{DEPTH, View, guest_config, pages};
 use crate::support::{MAC, Mem, Ring, frame};
@@ -83,6 +84,16 @@ fn changing(mem: &Mem) -> Changing {
 pub(crate) enum Ask<'a> {
     Nvsp(GuestMessage<'a>),
     Rndis(RndisGuest<'a>),
+}
+
+impl Ask<'_> {
+    /// The id of the request whether anyone is there.
+    pub(crate) fn keepalive(&self) -> Option<U32> {
+        match self {
+            Self::Rndis(RndisGuest::Keepalive(request)) => Some(request.request_id),
+            _ => None,
+        }
+    }
 }
 
 /// The host's end.
@@ -154,6 +165,14 @@ impl<const WORDS: usize> HostEnd<WORDS> {
         let bytes = message.encode(&mut bytes).unwrap().to_vec();
         let range = self.put(&bytes);
         self.transfer(0xc0, ChannelType::CONTROL, &[range]);
+    }
+
+    pub(crate) fn answer_keepalive(&mut self, request_id: U32) {
+        let status = RndisStatus::SUCCESS;
+        self.reply(&RndisHost::KeepaliveComplete(rndis::Complete {
+            request_id,
+            status,
+        }));
     }
 
     /// Reads everything that the guest sent, and answers what is asked.
@@ -257,13 +276,7 @@ impl<const WORDS: usize> HostEnd<WORDS> {
                 let request_id = request.request_id;
                 self.reply(&RndisHost::SetComplete(rndis::Complete { request_id, status }));
             }
-            RndisGuest::Keepalive(request) => {
-                let request_id = request.request_id;
-                self.reply(&RndisHost::KeepaliveComplete(rndis::Complete {
-                    request_id,
-                    status,
-                }));
-            }
+            RndisGuest::Keepalive(request) => self.answer_keepalive(request.request_id),
             RndisGuest::Reset(_) => {
                 let addressing_reset = 0.into();
                 self.reply(&RndisHost::ResetComplete(rndis::ResetComplete {
@@ -449,6 +462,12 @@ impl<const WORDS: usize> Script<WORDS> {
 
     pub(crate) fn run(&mut self) -> Result<(), Fault> {
         self.run_with(&mut |_, _, _| false)
+    }
+
+    /// Besides frames this came, and nothing else.
+    #[track_caller]
+    pub(crate) fn told_only(&self, event: &Event<'_>) {
+        assert_eq!(self.events, [format!("{event:?}")]);
     }
 
     /// The guest goes on: a frame comes through.
