@@ -1,7 +1,6 @@
 //! The event page as the guest sees it.
 
 use core::iter::FusedIterator;
-use core::sync::atomic::Ordering;
 
 use super::gate::SharedPage;
 use super::words::Words;
@@ -43,7 +42,7 @@ impl EventPage {
         }
         let word = u16::from(sint.number()) << SLOT_SHIFT | flag >> 5;
         let bit = 1 << (flag & 31);
-        self.page.load(word, Ordering::Relaxed) & bit != 0 && self.page.clear_bits(word, bit) & bit != 0
+        self.page.load(word) & bit != 0 && self.page.clear_bits(word, bit) & bit != 0
     }
 
     pub(super) fn page(&mut self) -> &mut SharedPage {
@@ -63,7 +62,7 @@ pub(super) fn take(page: &impl Words, sint: Sint) -> TakenFlags {
     let mut words = [0; WORDS];
     for (index, word) in (slot..).zip(&mut words) {
         // Most are clear, and looking is cheaper than an atomic exchange.
-        if page.load(index, Ordering::Relaxed) != 0 {
+        if page.load(index) != 0 {
             *word = page.clear_bits(index, u32::MAX);
         }
     }

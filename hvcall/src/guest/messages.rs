@@ -1,7 +1,5 @@
 //! The message page as the guest sees it.
 
-use core::sync::atomic::Ordering;
-
 use thiserror::Error;
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -50,7 +48,7 @@ impl MessagePage {
     #[must_use]
     pub fn has_message(&self, sint: Sint) -> bool {
         let slot = u16::from(sint.number()) << SLOT_SHIFT;
-        self.page.load(slot, Ordering::Acquire) != MessageType::NONE.0
+        self.page.load_acquire(slot) != MessageType::NONE.0
     }
 
     pub(super) fn page(&mut self) -> &mut SharedPage {
@@ -67,7 +65,7 @@ impl MessagePage {
 /// [`MessagePage::take`], for any page.
 pub(super) fn take(words: &impl Words, sint: Sint) -> Option<Received> {
     let slot = u16::from(sint.number()) << SLOT_SHIFT;
-    let message_type = words.load(slot, Ordering::Acquire);
+    let message_type = words.load_acquire(slot);
     if message_type == MessageType::NONE.0 {
         return None;
     }
@@ -77,9 +75,9 @@ pub(super) fn take(words: &impl Words, sint: Sint) -> Option<Received> {
         words.read(slot | SIZE_AND_FLAGS, behind_type);
     }
 
-    words.store(slot, MessageType::NONE.0, Ordering::Release);
+    words.store_release(slot, MessageType::NONE.0);
     words.fence();
-    let flags = words.load(slot | SIZE_AND_FLAGS, Ordering::Relaxed);
+    let flags = words.load(slot | SIZE_AND_FLAGS);
 
     Some(Received {
         message: judge(message),

@@ -94,15 +94,18 @@ impl Slot {
 
 /// The guest's end.
 impl Words for Slot {
-    fn load(&self, index: u16, order: Ordering) -> u32 {
-        match self.met.get(usize::from(index)) {
-            Some(word) => word.load(self.order(Without::GuestAcquire, order)),
-            None => self.word(index),
-        }
+    fn load(&self, index: u16) -> u32 {
+        self.word(index)
     }
 
-    fn store(&self, index: u16, value: u32, order: Ordering) {
-        self.met[usize::from(index)].store(value, self.order(Without::GuestRelease, order));
+    fn load_acquire(&self, index: u16) -> u32 {
+        let order = self.order(Without::GuestAcquire, Ordering::Acquire);
+        self.met[usize::from(index)].load(order)
+    }
+
+    fn store_release(&self, index: u16, value: u32) {
+        let order = self.order(Without::GuestRelease, Ordering::Release);
+        self.met[usize::from(index)].store(value, order);
     }
 
     fn clear_bits(&self, index: u16, mask: u32) -> u32 {

@@ -90,12 +90,12 @@ impl TscPage {
     /// The page cannot be used: read the MSR. While the page is off that is so.
     pub fn time(&self, counter: impl Fn() -> u64) -> Result<u64, TscPageUnusable> {
         let wide = |word: u16| {
-            let low = self.page.load(word, Ordering::Relaxed);
-            let high = self.page.load(word | 1, Ordering::Relaxed);
+            let low = self.page.load(word);
+            let high = self.page.load(word | 1);
             u64::from(high) << 32 | u64::from(low)
         };
         for _ in 0..TRIES {
-            let sequence = self.page.load(SEQUENCE, Ordering::Acquire);
+            let sequence = self.page.load_acquire(SEQUENCE);
             if sequence == TSC_SEQUENCE_INVALID {
                 return Err(TscPageUnusable::Invalid);
             }
@@ -104,7 +104,7 @@ impl TscPage {
             let counter = counter();
             // What was read above is read before the sequence is looked at again.
             fence(Ordering::Acquire);
-            if self.page.load(SEQUENCE, Ordering::Relaxed) == sequence {
+            if self.page.load(SEQUENCE) == sequence {
                 return Ok(TscConversion { scale, offset }.reference_time(counter));
             }
         }

@@ -163,9 +163,12 @@ impl<'p, M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'p, M, B, DEPTH> {
         {
             self.divided = true;
             let first = layout.sections_per_queue.saturating_mul(self.index.into());
-            // No more can be under way than the table has places for.
-            self.sections
-                .extend((first..).take(DEPTH.min(layout.sections_per_queue as usize)));
+            for section in 0..layout.sections_per_queue {
+                // No more can be under way than the table has places for.
+                if self.sections.push(first.saturating_add(section)).is_err() {
+                    break;
+                }
+            }
         }
         self.data_path = *data_path;
     }

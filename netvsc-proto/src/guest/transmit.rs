@@ -142,9 +142,10 @@ impl<M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'_, M, B, DEPTH> {
         let written = heads.write(at, head.as_bytes());
         written.map_err(|_| TransmitError::NoHeads)?;
         let mut ranges = heapless::Vec::<GpaRange<'_>, { MAX_PIECES + 1 }>::new();
-        // There is room: the pieces were counted.
-        let _ = ranges.push(head_pages);
-        ranges.extend(frame.iter().copied().take(limit));
+        for range in core::iter::once(head_pages).chain(frame.iter().copied()) {
+            // There is room: the pieces were counted.
+            let _ = ranges.push(range);
+        }
         let message = rndis_packet(ChannelType::DATA, NO_SECTION, 0);
         self.transactions.start(id, Lent::Pages);
         let sent = self.try_write(id.number(), true, Descriptor::GpaDirect(&ranges), &message);

@@ -139,7 +139,12 @@ impl MulticastList {
         let Some(index) = self.as_slice().iter().position(|listed| *listed == address) else {
             return false;
         };
-        self.addresses.swap(index, last);
+        let moved = self.addresses.get_mut(last).map(core::mem::take);
+        if index != last
+            && let (Some(slot), Some(moved)) = (self.addresses.get_mut(index), moved)
+        {
+            *slot = moved;
+        }
         self.len = last;
         true
     }

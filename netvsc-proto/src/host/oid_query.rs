@@ -128,13 +128,10 @@ struct Writer<'o> {
 
 impl Writer<'_> {
     fn put(&mut self, bytes: &[u8]) -> Result<(), RndisStatus> {
-        let end = self.len.saturating_add(bytes.len());
-        let target = self
-            .out
-            .get_mut(self.len..end)
-            .ok_or(RndisStatus::BUFFER_OVERFLOW)?;
+        let rest = self.out.get_mut(self.len..).unwrap_or_default();
+        let target = rest.get_mut(..bytes.len()).ok_or(RndisStatus::BUFFER_OVERFLOW)?;
         target.copy_from_slice(bytes);
-        self.len = end;
+        self.len = self.len.saturating_add(bytes.len());
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! The GPADLs that guests lend, in storage that the embedder lends.
 
+use core::cell::Cell;
+
 use vmbus_ringbuf::RangeFault;
 use vmbus_ringbuf::gpa::GpaRanges;
 use zerocopy::IntoBytes;
@@ -212,7 +214,12 @@ impl<'a, const GPADLS: usize> GpadlTable<'a, GPADLS> {
             else {
                 break;
             };
-            self.storage.copy_within(next.start..next.end(), end);
+            // Forwards, one by one, as both runs may have values in common; `end` is not after the start.
+            let cells = Cell::from_mut(&mut *self.storage).as_slice_of_cells();
+            let (from, to) = (cells.get(next.start..next.end()), cells.get(end..));
+            for (from, to) in from.into_iter().flatten().zip(to.into_iter().flatten()) {
+                to.set(from.get());
+            }
             next.start = end;
             end = next.end();
         }

@@ -90,14 +90,16 @@ impl FromStr for Guid {
             Some(rest) => rest.strip_suffix('}').ok_or(NoGuid)?,
             None => text,
         };
-        let mut groups = bare.split('-');
+        let mut groups = bare.as_bytes().split(|byte| *byte == b'-');
         let mut group = |digits: usize| {
-            let group = groups.next().ok_or(NoGuid)?;
-            // `from_str_radix` would take a sign.
-            if group.len() != digits || !group.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return Err(NoGuid);
-            }
-            u64::from_str_radix(group, 16).map_err(|_| NoGuid)
+            let group = groups
+                .next()
+                .filter(|group| group.len() == digits)
+                .ok_or(NoGuid)?;
+            group.iter().try_fold(0u64, |value, byte| {
+                let digit = char::from(*byte).to_digit(16).ok_or(NoGuid)?;
+                Ok(value << 4 | u64::from(digit))
+            })
         };
         let data1 = u32::try_from(group(8)?).map_err(|_| NoGuid)?;
         let data2 = u16::try_from(group(4)?).map_err(|_| NoGuid)?;

@@ -106,12 +106,16 @@ impl SharedPage {
 }
 
 impl Words for SharedPage {
-    fn load(&self, index: u16, order: Ordering) -> u32 {
-        u32::from_le(self.word(index).load(order))
+    fn load(&self, index: u16) -> u32 {
+        u32::from_le(self.word(index).load(Ordering::Relaxed))
     }
 
-    fn store(&self, index: u16, value: u32, order: Ordering) {
-        self.word(index).store(value.to_le(), order);
+    fn load_acquire(&self, index: u16) -> u32 {
+        u32::from_le(self.word(index).load(Ordering::Acquire))
+    }
+
+    fn store_release(&self, index: u16, value: u32) {
+        self.word(index).store(value.to_le(), Ordering::Release);
     }
 
     fn clear_bits(&self, index: u16, mask: u32) -> u32 {

@@ -31,6 +31,13 @@ impl Default for HeartbeatConfig {
     }
 }
 
+/// How long after `then` it is, up to 584 years. By nanoseconds, as the difference of two durations has a way to a panic that not every
+/// optimizer sees to be closed.
+fn elapsed(now: Duration, then: Duration) -> Duration {
+    let nanoseconds = now.as_nanos().saturating_sub(then.as_nanos());
+    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+}
+
 /// [`Heartbeat`]'s.
 #[derive(Clone, Copy, Debug)]
 pub struct HeartbeatDuty {
@@ -120,7 +127,7 @@ impl<'s, M: RingMem> Heartbeat<'s, M> {
         if polled.event.is_some() || self.versions().is_none() {
             return Ok(polled);
         }
-        let since = self.duty.sent.map(|sent| now.saturating_sub(sent));
+        let since = self.duty.sent.map(|sent| elapsed(now, sent));
         if !self.is_busy()
             && (self.duty.stuck || since.is_none_or(|since| since >= self.duty.config.interval))
         {
@@ -140,11 +147,7 @@ impl<'s, M: RingMem> Heartbeat<'s, M> {
                 }
             }
         }
-        let silent = self
-            .duty
-            .sent
-            .map(|sent| now.saturating_sub(sent))
-            .unwrap_or_default();
+        let silent = self.duty.sent.map(|sent| elapsed(now, sent)).unwrap_or_default();
         if self.waits() && !self.duty.lost && silent >= self.duty.config.patience {
             self.duty.lost = true;
             polled.event = Some(Event::Answered(Beat::Lost { silent }));

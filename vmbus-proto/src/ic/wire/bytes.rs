@@ -95,7 +95,7 @@ impl<const UNITS: usize> fmt::Debug for Text<UNITS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"")?;
         for character in self.chars() {
-            write!(f, "{}", character.escape_debug())?;
+            write!(f, "{}", character.escape_default())?;
         }
         f.write_str("\"")
     }
