@@ -51,6 +51,14 @@ pub(crate) enum Task {
     /// by rustup where there is a network, and by apt as root; else the task says what to install.
     NoStd,
 
+    /// Check that no public function of the published crates can panic, or allocate
+    ///
+    /// Takes every public function from rustdoc, generic ones with a platform of which the compiler knows nothing
+    /// (interop/opaque), compiles them with release settings, and follows each by the library's relocations. A way to
+    /// core's panics, or to anything that a machine without an operating system lacks, fails the check, with the function
+    /// that goes it. So does a public function that cannot be taken.
+    PanicFree(PanicFreeOptions),
+
     /// Run the fuzz targets, each for a while
     ///
     /// The targets and their corpora are in fuzz/. What is new of a run's corpus is kept in target/fuzz/corpus, beside the logs;
@@ -144,6 +152,13 @@ pub(crate) enum Host {
     Ours,
     /// QEMU as the distribution has it
     Qemu,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PanicFreeOptions {
+    /// Also panic when arithmetic overflows, as a build for debugging does
+    #[arg(long)]
+    pub(crate) overflow_checks: bool,
 }
 
 const LAYOUTS_HELP: &str = "\

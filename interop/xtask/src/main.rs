@@ -10,6 +10,7 @@ mod guest;
 mod layouts;
 mod linux;
 mod no_std;
+mod panic_free;
 mod progress;
 mod report;
 mod rig;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         cli::Task::Guest(options) => guest::run(&options),
         cli::Task::Fuzz(options) => fuzz::run(&options),
         cli::Task::NoStd => no_std::run(),
+        cli::Task::PanicFree(options) => panic_free::run(&options),
         cli::Task::Layouts(options) => layouts::run(&options),
         cli::Task::Test(options) => suite::run(&options),
     };

@@ -32,7 +32,7 @@ enum Runs {
     },
 }
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -93,6 +93,13 @@ const STEPS: [Step; 15] = [
         name: "no-std",
         run: Runs::Cargo {
             arguments: "xtask no-std",
+            environment: &[],
+        },
+    },
+    Step {
+        name: "panic-free",
+        run: Runs::Cargo {
+            arguments: "xtask panic-free",
             environment: &[],
         },
     },
