@@ -207,8 +207,10 @@ impl<M: RingMem> Consumer<M> {
             return Err(ReadError::ScratchTooSmall { needed, len });
         };
         // Goes past the end of the data area; the memory counts on from its start.
-        self.mem.read(self.ends.next().wrapping_add(DESCRIPTOR), body);
+        let at = self.ends.next().wrapping_add(DESCRIPTOR);
+        // Before it is copied, so that nothing is left to do behind the copy. It is not released yet.
         self.take(head);
+        self.mem.read(at, body);
         Ok(Some(Packet {
             head,
             transaction_id,

@@ -1,6 +1,7 @@
 //! What the ring needs of memory.
 
 use crate::fault::OutOfBounds;
+use crate::packet::DESCRIPTOR;
 use crate::wire::ControlWord;
 
 /// Memory of one ring: a control page and a data area, shared with a peer that may change any byte at any time.
@@ -58,6 +59,34 @@ pub trait RingMem {
     fn write_word(&self, offset: u32, value: u64) {
         self.write(offset, &value.to_le_bytes());
     }
+
+    /// Writes a whole packet at an `offset` that is a multiple of 8: `head`, the payload, zeros up to a multiple of 8, and
+    /// `trailer`. To be overridden where looking once at where it lies is cheaper than for each part.
+    #[inline]
+    fn write_packet(&self, offset: u32, head: [u64; 2], payload: &[u8], trailer: u64) {
+        write_packet_by_parts(self, offset, head, payload, trailer);
+    }
+}
+
+/// What [`RingMem::write_packet`] does, by the other methods.
+pub(crate) fn write_packet_by_parts<M: RingMem + ?Sized>(
+    mem: &M,
+    offset: u32,
+    head: [u64; 2],
+    payload: &[u8],
+    trailer: u64,
+) {
+    mem.write_head(offset, head);
+    let payload_at = offset.wrapping_add(DESCRIPTOR);
+    // No packet is longer than its length can tell, which is far from 32 bits.
+    let padded = u32::try_from(payload.len()).unwrap_or(0).wrapping_add(7) & !7;
+    let end = payload_at.wrapping_add(padded);
+    // The last word of payload first gets its padding, then the payload's last bytes over it.
+    if !payload.len().is_multiple_of(8) {
+        mem.write_word(end.wrapping_sub(8), 0);
+    }
+    mem.write(payload_at, payload);
+    mem.write_word(end, trailer);
 }
 
 impl<M: RingMem + ?Sized> RingMem for &M {
@@ -100,6 +129,10 @@ impl<M: RingMem + ?Sized> RingMem for &M {
     #[inline]
     fn write_head(&self, offset: u32, words: [u64; 2]) {
         (**self).write_head(offset, words);
+    }
+    #[inline]
+    fn write_packet(&self, offset: u32, head: [u64; 2], payload: &[u8], trailer: u64) {
+        (**self).write_packet(offset, head, payload, trailer);
     }
 }
 

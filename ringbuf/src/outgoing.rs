@@ -87,15 +87,27 @@ pub(crate) struct Layout {
 impl Layout {
     /// Longest packet that 16 bits of `len8` can tell, trailer included.
     const LONGEST: u32 = (0xffff << 3) + TRAILER;
+    /// Most bytes of extension and payload.
+    const MOST: u32 = Self::LONGEST - DESCRIPTOR - TRAILER;
+
+    /// Of a packet without extension, if its length can be told.
+    #[inline(always)]
+    pub(crate) fn in_band(payload_len: usize) -> Option<Self> {
+        let payload_len = u32::try_from(payload_len).ok()?;
+        (payload_len <= Self::MOST).then_some(Self {
+            payload_at: DESCRIPTOR,
+            payload_len,
+            end: (payload_len.wrapping_add(7) & !7).wrapping_add(DESCRIPTOR),
+        })
+    }
 
     /// Whether the packet fits in a ring at all is judged where it finds no room.
     #[inline]
     pub(crate) fn new(span: Span, extension_len: usize, payload_len: usize) -> Result<Self, WriteError> {
-        const MOST: usize = (Layout::LONGEST - DESCRIPTOR - TRAILER) as usize;
         let body = payload_len.saturating_add(extension_len);
         match (u32::try_from(body), u32::try_from(payload_len)) {
             // Far from 32 bits, so that rounding up does not wrap.
-            (Ok(body), Ok(payload_len)) if body as usize <= MOST => Ok(Self {
+            (Ok(body), Ok(payload_len)) if body <= Self::MOST => Ok(Self {
                 payload_at: body.wrapping_sub(payload_len).wrapping_add(DESCRIPTOR),
                 payload_len,
                 end: (body.wrapping_add(7) & !7).wrapping_add(DESCRIPTOR),
@@ -121,9 +133,15 @@ impl Layout {
         self.end.wrapping_add(TRAILER)
     }
 
+    /// The first word of a packet that lies like this.
     #[inline]
-    pub(crate) fn head(&self, kind: PacketType, flags: PacketFlags) -> Head {
-        Head::new(kind, flags, self.payload_at, self.end)
+    pub(crate) fn head_of(&self, packet: &Outgoing<'_>) -> u64 {
+        let flags = if packet.request_completion {
+            PacketFlags::COMPLETION_REQUESTED
+        } else {
+            PacketFlags::empty()
+        };
+        Head::new(packet.descriptor.kind(), flags, self.payload_at, self.end).0
     }
 }
 

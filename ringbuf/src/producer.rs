@@ -9,9 +9,7 @@ use crate::memory::RingMem;
 use crate::model::{Sender, Span};
 use crate::outgoing::{Descriptor, Layout, Outgoing};
 use crate::packet::{DESCRIPTOR, TRAILER};
-use crate::wire::{
-    ControlWord, FeatureBits, GpaDirectHeader, GpaRangeHeader, PacketFlags, TransferPageHeader,
-};
+use crate::wire::{ControlWord, FeatureBits, GpaDirectHeader, GpaRangeHeader, TransferPageHeader};
 
 /// The sending end of a ring.
 ///
@@ -156,16 +154,21 @@ impl<M: RingMem> Producer<M> {
 
     #[inline]
     fn push(&mut self, packet: &Outgoing<'_>) -> Result<(), WriteError> {
-        match (&packet.descriptor, packet.payload) {
-            // Most packets are of this form, and are written by straight code in the caller.
-            (Descriptor::InBand | Descriptor::Completion, [payload]) => {
-                let layout = self.start(packet, 0, payload.len())?;
-                self.append(self.ends.next().wrapping_add(layout.payload_at), payload);
-                self.finish(layout);
-                Ok(())
-            }
-            _ => self.push_parts(packet),
+        // Most packets are of this form, find room, and are written by straight code in the caller. Whatever else there is,
+        // faults included, is found out again by the general way.
+        if let (Descriptor::InBand | Descriptor::Completion, [payload]) = (&packet.descriptor, packet.payload)
+            && let Some(layout) = Layout::in_band(payload.len())
+            && self.ends.fits(layout.needed())
+            && self.pending == 0
+        {
+            let at = self.ends.next();
+            // Before it is written, so that nothing is left to do behind the copy. It is not published yet.
+            self.ends.take(layout.needed());
+            let head = [layout.head_of(packet), packet.transaction_id];
+            self.mem.write_packet(at, head, payload, trailer(at));
+            return Ok(());
         }
+        self.push_parts(packet)
     }
 
     #[inline(never)]
@@ -195,13 +198,8 @@ impl<M: RingMem> Producer<M> {
         }
         // Positions go past the end of the data area here; the memory counts on from its start.
         let at = self.ends.next();
-        let flags = if packet.request_completion {
-            PacketFlags::COMPLETION_REQUESTED
-        } else {
-            PacketFlags::empty()
-        };
-        let head = layout.head(packet.descriptor.kind(), flags).0;
-        self.mem.write_head(at, [head, packet.transaction_id]);
+        self.mem
+            .write_head(at, [layout.head_of(packet), packet.transaction_id]);
         // The last word of payload first gets its padding, then the payload's last bytes over it.
         if !layout.payload_len.is_multiple_of(8) {
             self.mem
@@ -254,8 +252,7 @@ impl<M: RingMem> Producer<M> {
     #[inline]
     fn finish(&mut self, layout: Layout) {
         let at = self.ends.next();
-        self.mem
-            .write_word(at.wrapping_add(layout.end), u64::from(at) << 32);
+        self.mem.write_word(at.wrapping_add(layout.end), trailer(at));
         let needed = layout.needed();
         self.ends.take(needed);
 
@@ -321,6 +318,12 @@ impl<M: RingMem> Producer<M> {
         }
         if needed { Signal::Needed } else { Signal::NotNeeded }
     }
+}
+
+/// What ends a packet that starts at `at`: [`PacketTrailer`](crate::wire::PacketTrailer).
+#[inline]
+const fn trailer(at: u32) -> u64 {
+    (at as u64) << 32
 }
 
 /// The pending send size of a packet that takes `needed` bytes.

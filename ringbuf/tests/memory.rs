@@ -30,6 +30,7 @@ enum Access {
     ReadHead(u32),
     WriteWord(u32, u64),
     WriteHead(u32, [u64; 2]),
+    WritePacket(u32, [u64; 2], Vec<u8>, u64),
 }
 
 fn access() -> impl Strategy<Value = Access> {
@@ -49,6 +50,16 @@ fn access() -> impl Strategy<Value = Access> {
         )
             .prop_map(|(at, bytes, times)| Access::Write(at, bytes.repeat(times))),
         prop_oneof![offset.clone(), aligned.clone()].prop_map(Access::ReadHead),
+        (
+            prop_oneof![offset.clone(), aligned.clone()],
+            any::<[u64; 2]>(),
+            prop::collection::vec(any::<u8>(), 0..40),
+            1..40usize,
+            any::<u64>()
+        )
+            .prop_map(|(at, head, bytes, times, trailer)| {
+                Access::WritePacket(at, head, bytes.repeat(times), trailer)
+            }),
         (prop_oneof![offset.clone(), aligned.clone()], any::<u64>())
             .prop_map(|(at, word)| Access::WriteWord(at, word)),
         (prop_oneof![offset, aligned], any::<[u64; 2]>()).prop_map(|(at, head)| Access::WriteHead(at, head)),
@@ -89,6 +100,14 @@ fn behaves_like_bytes(mem: &impl RingMem, accesses: &[Access]) {
             Access::WriteHead(at, head) => {
                 mem.write_head(*at, *head);
                 put(&mut bytes, *at, head.map(u64::to_le_bytes).as_flattened());
+            }
+            Access::WritePacket(at, head, payload, trailer) => {
+                mem.write_packet(*at, *head, payload, *trailer);
+                let mut packet = head.map(u64::to_le_bytes).as_flattened().to_vec();
+                packet.extend(payload);
+                packet.resize(packet.len().next_multiple_of(8), 0);
+                packet.extend(trailer.to_le_bytes());
+                put(&mut bytes, *at, &packet);
             }
         }
     }
@@ -181,6 +200,8 @@ fn takes_absurd_accesses(mem: &impl RingMem) {
         mem.read(offset, &mut large);
         mem.write_word(offset, 1);
         mem.write_head(offset, [1, 2]);
+        mem.write_packet(offset, [1, 2], &large, 3);
+        mem.write_packet(offset, [1, 2], &[7; 9], 3);
         let _ = mem.read_head(offset);
     }
 }

@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use super::{Control, LayoutError, PagePtr, copy, data_len, halves};
-use crate::memory::RingMem;
+use crate::memory::{RingMem, write_packet_by_parts};
 use crate::pair::Halves;
 use crate::wire::{ControlWord, PAGE_SIZE};
 
@@ -114,6 +114,11 @@ impl ContiguousRing {
     }
 
     #[cold]
+    fn write_packet_split(&self, offset: u32, head: [u64; 2], payload: &[u8], trailer: u64) {
+        write_packet_by_parts(self, offset, head, payload, trailer);
+    }
+
+    #[cold]
     fn write_split(&self, offset: u32, src: &[u8]) {
         self.pieces(offset, src.len(), |dst, at, len| {
             if let Some(src) = src.get(at..).and_then(|src| src.get(..len)) {
@@ -191,6 +196,17 @@ impl RingMem for ContiguousRing {
             // SAFETY: `whole` vouches for the bytes; area and offset are multiples of 8.
             Some(dst) if offset.is_multiple_of(8) => unsafe { copy::write_word(dst, value) },
             _ => self.write_split(offset, &value.to_le_bytes()),
+        }
+    }
+
+    #[inline]
+    fn write_packet(&self, offset: u32, head: [u64; 2], payload: &[u8], trailer: u64) {
+        match self.whole(offset, copy::packet_len(payload.len())) {
+            // SAFETY: `whole` vouches for the bytes; area and offset are multiples of 8.
+            Some(dst) if offset.is_multiple_of(8) => unsafe {
+                copy::write_packet(dst, head, payload, trailer);
+            },
+            _ => self.write_packet_split(offset, head, payload, trailer),
         }
     }
 }

@@ -95,6 +95,35 @@ pub(super) unsafe fn write_head(dst: *mut u8, [first, second]: [u64; 2]) {
     }
 }
 
+/// Writes a packet: two words, the payload, zeros up to a multiple of 8, and one word.
+///
+/// # Safety
+///
+/// `dst` is valid for writing `packet_len(payload.len())` bytes that are no part of `payload`, and a multiple of 8.
+#[inline(always)]
+pub(super) unsafe fn write_packet(dst: *mut u8, head: [u64; 2], payload: &[u8], trailer: u64) {
+    // SAFETY: by the contract. Behind the head, the padded payload and the trailer's 8 bytes are what is left of the packet;
+    // where there is padding, there is a word of payload.
+    unsafe {
+        write_head(dst, head);
+        let end = dst.add(packet_len(payload.len()).wrapping_sub(8));
+        // The last word of payload first gets its padding, then the payload's last bytes over it.
+        if !payload.len().is_multiple_of(8) {
+            write_word(end.sub(8), 0);
+        }
+        write_word(end, trailer);
+        // The last, so that the compiler has nothing to keep for afterwards.
+        write(dst.add(16), payload);
+    }
+}
+
+/// Bytes that [`write_packet`] writes, for the length of a slice.
+#[inline]
+pub(super) const fn packet_len(payload_len: usize) -> usize {
+    // Slices are not longer than half of the address space.
+    (payload_len.wrapping_add(7) & !7).wrapping_add(24)
+}
+
 /// # Safety
 ///
 /// `src` is valid for reading 8 bytes, and a multiple of 8.

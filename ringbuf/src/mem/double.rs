@@ -5,7 +5,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use super::{Control, LayoutError, PagePtr, copy, data_len};
-use crate::memory::RingMem;
+use crate::memory::{RingMem, write_packet_by_parts};
 use crate::wire::ControlWord;
 
 /// A control page, and a data area that is mapped twice in a row: what goes over its end comes out at its start, and no
@@ -129,5 +129,18 @@ impl RingMem for DoubleMappedRing {
             return unsafe { copy::write_word(self.at(offset, 8).0, value) };
         }
         self.write(offset, &value.to_le_bytes());
+    }
+
+    #[inline]
+    fn write_packet(&self, offset: u32, head: [u64; 2], payload: &[u8], trailer: u64) {
+        let len = copy::packet_len(payload.len());
+        match self.at(offset, len) {
+            // SAFETY: `at` lies in the first mapping, and at most as many bytes as one has follow; area and offset are
+            // multiples of 8.
+            (dst, whole) if whole == len && offset.is_multiple_of(8) => unsafe {
+                copy::write_packet(dst, head, payload, trailer);
+            },
+            _ => write_packet_by_parts(self, offset, head, payload, trailer),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use super::{Control, LayoutError, PagePtr, copy, data_len, halves, run_len};
-use crate::memory::RingMem;
+use crate::memory::{RingMem, write_packet_by_parts};
 use crate::pair::Halves;
 use crate::wire::{ControlWord, PAGE_BYTES, PAGE_SIZE};
 
@@ -181,6 +181,11 @@ impl<P: AsRef<[PagePtr]>> PageListRing<P> {
     }
 
     #[cold]
+    fn write_packet_split(&self, offset: u32, head: [u64; 2], payload: &[u8], trailer: u64) {
+        write_packet_by_parts(self, offset, head, payload, trailer);
+    }
+
+    #[cold]
     fn write_split(&self, offset: u32, src: &[u8]) {
         self.pieces(offset, src.len(), |dst, at, len| {
             if let Some(src) = src.get(at..).and_then(|src| src.get(..len)) {
@@ -258,6 +263,17 @@ impl<P: AsRef<[PagePtr]>> RingMem for PageListRing<P> {
             // SAFETY: `whole` vouches for the bytes; pages are aligned to 4096 and the offset to 8.
             Some(dst) if offset.is_multiple_of(8) => unsafe { copy::write_word(dst, value) },
             _ => self.write_split(offset, &value.to_le_bytes()),
+        }
+    }
+
+    #[inline]
+    fn write_packet(&self, offset: u32, head: [u64; 2], payload: &[u8], trailer: u64) {
+        match self.whole(offset, copy::packet_len(payload.len())) {
+            // SAFETY: `whole` vouches for the bytes; pages are aligned to 4096 and the offset to 8.
+            Some(dst) if offset.is_multiple_of(8) => unsafe {
+                copy::write_packet(dst, head, payload, trailer);
+            },
+            _ => self.write_packet_split(offset, head, payload, trailer),
         }
     }
 }
