@@ -69,6 +69,17 @@ pub(crate) enum Task {
     #[command(after_help = FUZZ_EXAMPLES)]
     Fuzz(FuzzOptions),
 
+    /// Measure the ring and the devices, each beside what the memory itself takes
+    ///
+    /// Runs the benchmarks of the ring, on one thread and on two, and of a guest and a host in one process, and sets each beside its
+    /// floor: the bare copies, barriers or cache lines that it cannot do without, measured in the same run. All times are the medians of
+    /// criterion's samples, for one packet, read or frame.
+    ///
+    /// Two threads want two processors, and all of it a machine that has nothing else to do: other programs change what comes out, though
+    /// less so the medians. All of it takes about two minutes.
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchOptions),
+
     /// Run everything that is tested: format, lints, unit tests, documentation, and guests on the VMM
     ///
     /// With CI=true in the environment a missing prerequisite that cannot be installed is a failure; without
@@ -103,6 +114,34 @@ Examples:
 
 Exit status: 0 when nothing is found, 1 when something is, 2 when the task cannot start: a missing prerequisite or
 an argument that is no good.";
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench                                  everything, as a table
+  cargo xtask bench --filter 64/8                    what has this in its name, and the floors of that
+  cargo xtask bench --json bench.json --plot doc     for programs, and as a drawing
+
+Exit status: 0 when everything was measured, 1 when something was not, 2 when the task cannot start: an argument that
+is no good.";
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BenchOptions {
+    /// Write the figures as a JSON list: name, median_ns, floor_ns, times_floor, per_second, payload_bytes
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Draw the throughput of one thread by the size of packets into this folder, as throughput.svg
+    #[arg(long, value_name = "DIR")]
+    pub(crate) plot: Option<PathBuf>,
+
+    /// Only the benchmarks whose name contains this; their floors are measured along
+    #[arg(long, value_name = "NAME")]
+    pub(crate) filter: Option<String>,
+
+    /// Name the benchmarks and end
+    #[arg(long)]
+    pub(crate) list: bool,
+}
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct FuzzOptions {

@@ -1,6 +1,7 @@
 //! The project's tasks, run as `cargo xtask TASK`: the same on a developer's machine and in CI.
 
 mod bare;
+mod bench;
 #[cfg(test)]
 mod cases;
 mod cli;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         cli::Task::Linux(options) => linux::run(&options),
         cli::Task::Guest(options) => guest::run(&options),
         cli::Task::Fuzz(options) => fuzz::run(&options),
+        cli::Task::Bench(options) => bench::run(&options),
         cli::Task::NoStd => no_std::run(),
         cli::Task::PanicFree(options) => panic_free::run(&options),
         cli::Task::Layouts(options) => layouts::run(&options),
