@@ -8,6 +8,8 @@ pub const XMM_REGISTERS: usize = 6;
 pub const FAST_INPUT_MAX: usize = 112;
 /// Bytes of parameters that fit the two general registers.
 const GENERAL_INPUT_MAX: usize = 16;
+/// Of 16 bytes each.
+const ROWS: usize = FAST_INPUT_MAX / 16;
 
 /// The registers of a processor that makes a hypercall.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,15 +33,12 @@ impl CallRegisters {
     }
 
     /// The bytes of the fast form in their order, and how many of them count.
-    fn fast_input(&self) -> ([u8; FAST_INPUT_MAX], usize) {
-        let mut bytes = [0; FAST_INPUT_MAX];
-        let general = [self.input, self.output].into_iter().flat_map(u64::to_le_bytes);
-        let xmm = self.xmm.into_iter().flatten().flat_map(u128::to_le_bytes);
-        for (to, from) in bytes.iter_mut().zip(general.chain(xmm)) {
-            *to = from;
-        }
+    #[inline]
+    fn fast_input(&self) -> ([[u8; 16]; ROWS], usize) {
+        let general = u128::from(self.output) << 64 | u128::from(self.input);
+        let [a, b, c, d, e, f] = self.xmm.unwrap_or_default();
         (
-            bytes,
+            [general, a, b, c, d, e, f].map(u128::to_le_bytes),
             if self.xmm.is_some() {
                 FAST_INPUT_MAX
             } else {
@@ -64,7 +63,10 @@ pub fn read_input(
 ) -> Result<(), HvStatus> {
     if registers.control().is_fast() {
         let (bytes, len) = registers.fast_input();
-        let bytes = bytes.get(..len).and_then(|bytes| bytes.get(..dst.len()));
+        let bytes = bytes
+            .as_flattened()
+            .get(..len)
+            .and_then(|bytes| bytes.get(..dst.len()));
         dst.copy_from_slice(bytes.ok_or(HvStatus::INVALID_HYPERCALL_INPUT)?);
         Ok(())
     } else {
