@@ -1,7 +1,7 @@
 //! The sending end of a ring.
 
-use zerocopy::IntoBytes;
-use zerocopy::little_endian::{U16, U32};
+use zerocopy::little_endian::{U16, U32, U64};
+use zerocopy::{IntoBytes, transmute};
 
 use crate::Signal;
 use crate::fault::{RingFault, WriteError};
@@ -218,14 +218,17 @@ impl<M: RingMem> Producer<M> {
                     reserved: U32::ZERO,
                     range_count: U32::new(count),
                 };
-                let mut at = self.append(at, header.as_bytes());
+                let mut at = self.append_word(at, transmute!(header));
                 for range in *ranges {
                     let header = GpaRangeHeader {
                         byte_count: U32::new(range.byte_count()),
                         byte_offset: U32::new(range.byte_offset()),
                     };
-                    at = self.append(at, header.as_bytes());
-                    at = self.append(at, range.pfns().as_bytes());
+                    at = self.append_word(at, transmute!(header));
+                    at = match range.pfns() {
+                        [pfn] => self.append_word(at, *pfn),
+                        pfns => self.append(at, pfns.as_bytes()),
+                    };
                 }
             }
             Descriptor::TransferPages { set_id, ranges } => {
@@ -239,6 +242,13 @@ impl<M: RingMem> Producer<M> {
                 self.append(at, ranges.as_bytes());
             }
         }
+    }
+
+    /// Writes a word that is known to fit, at a multiple of 8, and returns where the next byte goes.
+    #[inline]
+    fn append_word(&self, at: u32, word: U64) -> u32 {
+        self.mem.write_word(at, word.get());
+        at.wrapping_add(8)
     }
 
     /// Writes what is known to fit, and returns where the next byte goes.
