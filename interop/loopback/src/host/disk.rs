@@ -8,10 +8,11 @@ use storvsc_proto::host::{
 };
 use storvsc_proto::wire::ProtocolVersion;
 use vmbus_proto::ringbuf::RingPair;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{Done, HostOptions, Signal};
 use crate::error::{Result, unexpected};
-use crate::ram::{Ram, Ring};
+use crate::ram::{PAGE, Ram, Ring};
 
 /// A channel's service, with a scratch of its own.
 pub(super) type DiskQueue = Queue<Ring, Vec<u8>, 1>;
@@ -74,34 +75,43 @@ impl Controller {
     }
 }
 
+/// Blocks that lie as a mapped file would: copies between pages take a third longer where they lie askew.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
+#[repr(C, align(4096))]
+struct Page([u8; PAGE]);
+
 /// A disk in memory.
 #[derive(Debug)]
 struct RamDisk {
-    bytes: RefCell<Vec<u8>>,
+    pages: RefCell<Vec<Page>>,
 }
 
 impl RamDisk {
     fn new(len: usize) -> Self {
         Self {
-            bytes: RefCell::new(vec![0; len]),
+            pages: RefCell::new(vec![Page([0; PAGE]); len.div_ceil(PAGE)]),
         }
     }
 
     /// The bytes of a range, which the caller has found to be on the disk.
+    #[inline]
     fn range(&self, offset: u64, len: u64) -> Result<RefMut<'_, [u8]>, BlockError> {
         let start = usize::try_from(offset).map_err(|_| BlockError::OutOfRange)?;
         let len = usize::try_from(len).map_err(|_| BlockError::OutOfRange)?;
-        let bytes = self.bytes.try_borrow_mut().map_err(|_| BlockError::Internal)?;
-        RefMut::filter_map(bytes, |bytes| bytes.get_mut(start..)?.get_mut(..len))
-            .map_err(|_| BlockError::OutOfRange)
+        let pages = self.pages.try_borrow_mut().map_err(|_| BlockError::Internal)?;
+        RefMut::filter_map(pages, |pages| {
+            pages.as_mut_bytes().get_mut(start..)?.get_mut(..len)
+        })
+        .map_err(|_| BlockError::OutOfRange)
     }
 }
 
 impl BlockBackend for RamDisk {
     type Memory = Ram;
 
+    #[inline]
     fn geometry(&self) -> Geometry {
-        let len = self.bytes.try_borrow().map_or(0, |bytes| bytes.len());
+        let len = self.pages.try_borrow().map_or(0, |pages| size_of_val(&**pages));
         Geometry {
             blocks: len as u64 / u64::from(BlockSize::B512.bytes()),
             block_size: BlockSize::B512,
@@ -122,6 +132,7 @@ impl BlockBackend for RamDisk {
         }
     }
 
+    #[inline]
     fn read(&self, offset: u64, memory: &Ram, segments: Segments<'_>) -> Result<(), BlockError> {
         let range = self.range(offset, segments.total_bytes())?;
         segments.write(memory, &range)?;
