@@ -93,6 +93,7 @@ impl Disk {
 
     /// Most blocks of a read or write.
     #[must_use]
+    #[inline]
     pub fn max_transfer_blocks(&self) -> u32 {
         self.max_transfer_bytes.checked_div(self.block_len).unwrap_or(0)
     }
@@ -121,6 +122,7 @@ impl Disk {
         self.discard_granularity
     }
 
+    #[inline]
     fn judge(&self, lba: u64, count: u32) -> Result<(), RangeError> {
         let end = lba
             .checked_add(u64::from(count))
@@ -132,6 +134,7 @@ impl Disk {
         })
     }
 
+    #[inline]
     fn transfer(&self, lba: u64, count: u32) -> Result<u32, RangeError> {
         self.judge(lba, count)?;
         let most = self.max_transfer_blocks();
@@ -143,6 +146,7 @@ impl Disk {
     ///
     /// # Errors
     /// When they are not on the disk, or too many.
+    #[inline]
     pub fn read(&self, lba: u64, count: u32) -> Result<Request, RangeError> {
         let len = self.transfer(lba, count)?;
         Ok(Request {
@@ -160,6 +164,7 @@ impl Disk {
     ///
     /// # Errors
     /// When they are not on the disk, or too many, or the disk is read only.
+    #[inline]
     pub fn write(&self, lba: u64, count: u32, durable: bool) -> Result<Request, RangeError> {
         if self.read_only {
             return Err(RangeError::ReadOnly);

@@ -13,8 +13,8 @@ use super::negotiation::{Negotiation, Properties};
 use super::outcome::Outcome;
 use crate::scsi::Cdb;
 use crate::wire::{
-    DataDirection, GuestMessage, HostMessage, LunAddress, MAX_PACKET_LEN, PacketForm, ProtocolVersion,
-    QueueAction, ScsiRequest, SrbFlags, SrbPacket,
+    self, DataDirection, GuestMessage, HostMessage, LunAddress, MAX_PACKET_LEN, Operation, PacketForm,
+    ProtocolVersion, QueueAction, ScsiRequest, SrbFlags, SrbPacket,
 };
 
 /// The transaction id of the negotiation: no request has it. Linux uses the same.
@@ -161,10 +161,12 @@ impl<M: RingMem, const DEPTH: usize> Queue<M, DEPTH> {
             _ => None,
         };
         if let Some(buffer) = buffer
-            && let Some(answer) = HostMessage::answer(packet.payload())
+            && let Some(body) = HostMessage::answer(packet.payload())
         {
             // All is judged before the request is ended: one whose answer is a breach is told by `abort`.
-            let outcome = Outcome::of(&answer?, self.negotiation.form());
+            let mut short = ScsiRequest::default();
+            let answer = wire::srb(Operation::COMPLETE_IO, body, &mut short)?;
+            let outcome = Outcome::of(answer, self.negotiation.form());
             if outcome.transferred > buffer {
                 return Err(Fault::TransferLength {
                     transferred: outcome.transferred,

@@ -6,10 +6,13 @@ use vmbus_proto::ringbuf::{
 
 use super::event::{Fault, Refusal};
 use super::negotiation::{Negotiation, Stage};
-use super::tickets::{Reply, Running, Tickets};
+use super::tickets::{Reply, Tickets};
 use super::{Config, Outcome, Segments};
 use crate::scsi::Cdb;
-use crate::wire::{CompletionBody, HostMessage, NtStatus, Operation, PacketForm, ScsiRequest, SrbStatus};
+use crate::wire::{
+    CompletionBody, EncodedPacket, HostMessage, NtStatus, Operation, PacketForm, ScsiRequest, SrbPacket,
+    SrbStatus,
+};
 
 /// What a queue did so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,12 +155,37 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
     pub(crate) fn send(&mut self, reply: Option<Reply>) -> Result<(), Fault> {
         let Some(reply) = reply else { return Ok(()) };
         if !self.tickets.has_answers()
-            && let Ok(signal) = write(&mut self.ring, &reply)
+            && let Ok(signal) = write(&mut self.ring, reply.transaction_id, reply.packet.as_bytes())
         {
             self.owe(signal);
             return Ok(());
         }
         self.keep(reply)
+    }
+
+    /// As [`send`](Self::send) of the answer to an SRB, which is written to the ring from where it is made.
+    #[inline]
+    pub(crate) fn send_end(
+        &mut self,
+        sender: &Sender,
+        request: &ScsiRequest,
+        outcome: &Outcome,
+    ) -> Result<(), Fault> {
+        let Some(transaction_id) = sender.answer_to else {
+            return Ok(());
+        };
+        let packet = sender.srb(request, outcome, outcome.srb_status().nt_status());
+        if !self.tickets.has_answers()
+            && let Ok(signal) = write(&mut self.ring, transaction_id, packet.bytes(sender.form))
+        {
+            self.owe(signal);
+            return Ok(());
+        }
+        let packet = EncodedPacket::srb(sender.form, packet);
+        self.keep(Reply {
+            transaction_id,
+            packet,
+        })
     }
 
     #[cold]
@@ -172,7 +200,7 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
             ring, tickets, owed, ..
         } = self;
         tickets.flush(|reply| {
-            *owed = *owed | write(ring, reply)?;
+            *owed = *owed | write(ring, reply.transaction_id, reply.packet.as_bytes())?;
             Ok::<(), WriteError>(())
         })?;
         if self.remove_device {
@@ -205,12 +233,16 @@ impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
 }
 
 #[inline]
-fn write<M: RingMem>(ring: &mut RingPair<M>, reply: &Reply) -> Result<Signal, WriteError> {
+fn write<M: RingMem>(
+    ring: &mut RingPair<M>,
+    transaction_id: u64,
+    packet: &[u8],
+) -> Result<Signal, WriteError> {
     ring.outgoing.write(&Outgoing {
-        transaction_id: reply.transaction_id,
+        transaction_id,
         request_completion: false,
         descriptor: Descriptor::Completion,
-        payload: &[reply.packet.as_bytes()],
+        payload: &[packet],
     })
 }
 
@@ -223,18 +255,14 @@ pub(crate) struct Sender {
 
 impl Sender {
     #[inline]
-    pub(crate) fn of(packet: &Packet<'_>) -> Result<Self, Fault> {
-        match packet.kind() {
-            PacketType::IN_BAND | PacketType::GPA_DIRECT => {}
-            kind => return Err(Fault::PacketType { kind }),
-        }
+    pub(crate) fn of(packet: &Packet<'_>) -> Self {
         // Id 0 is that of what nobody asked for: Hyper-V completes no such packet, and Linux would not know
         // what for.
         let answered = packet.wants_completion() && packet.transaction_id() != 0;
-        Ok(Self {
+        Self {
             answer_to: answered.then_some(packet.transaction_id()),
             form: PacketForm::of_packet_len(packet.payload_len()),
-        })
+        }
     }
 
     #[inline]
@@ -242,15 +270,10 @@ impl Sender {
         Reply::new(self.answer_to, self.form, status, body)
     }
 
+    /// The answer to an SRB, if there is someone to be answered.
     #[inline]
-    pub(crate) const fn running(&self, request: ScsiRequest) -> Running {
-        Running {
-            request,
-            form: self.form,
-            answer_to: self.answer_to,
-            transferred: 0,
-            writes: false,
-        }
+    pub(crate) fn end(&self, request: &ScsiRequest, outcome: &Outcome) -> Option<Reply> {
+        self.reply_srb(request, outcome, outcome.srb_status().nt_status())
     }
 
     /// The answer to an SRB that no LUN has seen.
@@ -260,8 +283,23 @@ impl Sender {
             Refusal::OutOfOrder { .. } => NtStatus::INVALID_DEVICE_STATE,
             _ => NtStatus::INVALID_PARAMETER,
         };
-        self.running(*request)
-            .reply(&Outcome::refused(SrbStatus::INVALID_REQUEST), status)
+        self.reply_srb(request, &Outcome::refused(SrbStatus::INVALID_REQUEST), status)
+    }
+
+    fn reply_srb(&self, request: &ScsiRequest, outcome: &Outcome, status: NtStatus) -> Option<Reply> {
+        let transaction_id = self.answer_to?;
+        let packet = EncodedPacket::srb(self.form, self.srb(request, outcome, status));
+        Some(Reply {
+            transaction_id,
+            packet,
+        })
+    }
+
+    #[inline]
+    fn srb(&self, request: &ScsiRequest, outcome: &Outcome, status: NtStatus) -> SrbPacket {
+        let mut packet = SrbPacket::answer(status, *request);
+        outcome.answer(&mut packet.srb, self.form);
+        packet
     }
 }
 

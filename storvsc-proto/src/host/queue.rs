@@ -1,16 +1,19 @@
 //! The service of one channel.
 
 use thiserror::Error;
-use vmbus_proto::ringbuf::{RingMem, RingPair, Signal};
+use vmbus_proto::ringbuf::{PacketType, RingMem, RingPair, Signal};
 
 use super::channel::{Channel, Counters, Flushed, Notice, Sender, judge_srb, read_fault};
-use super::disk::{Call, ParameterList, Work};
+use super::disk::{Call, Job, ParameterList, Plan, Work};
 use super::event::{Event, Fault, Refusal};
 use super::lun::Lun;
 use super::negotiation::Negotiation;
-use super::tickets::{Reply, Running, Ticket};
-use super::{BlockBackend, BlockError, Config, SetupError, target};
-use crate::wire::{CompletionBody, GuestMessage, NtStatus, ProtocolVersion, WireError};
+use super::tickets::{Asked, Reply, Ticket};
+use super::{BlockBackend, BlockError, Config, Outcome, Segments, SetupError, target};
+use crate::scsi::Command;
+use crate::wire::{
+    self, CompletionBody, GuestMessage, NtStatus, Operation, ProtocolVersion, ScsiRequest, WireError,
+};
 
 /// The service of one channel of a controller: the primary one, or a sub-channel.
 ///
@@ -170,25 +173,34 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
     ) -> Result<Served, Fault> {
         // Told with a budget of 0 too, for which nothing below finds it out.
         self.channel.check()?;
+        let Self {
+            channel,
+            scratch,
+            parameters,
+        } = self;
+        let scratch = scratch.as_mut();
         let mut served = Served {
             signal: Signal::NotNeeded,
             again: true,
             event: None,
         };
         for _ in 0..budget {
-            let Accepted { signal, next } = self.take(luns, memory, |channel, lun, work, running| {
-                let result = work.perform(lun.backend(), memory);
-                channel.answered(running.finish(result), Next::Again)
-            })?;
-            served.signal = served.signal | signal;
-            match next {
-                Next::Event(event) => {
-                    served.event = Some(event);
-                    break;
-                }
-                // Every request was answered at once.
-                Next::Again | Next::Request { .. } => {}
-                Next::Busy | Next::Blocked | Next::Idle => {
+            let taken = channel.take(
+                scratch,
+                parameters,
+                luns,
+                memory,
+                &mut served.event,
+                |channel, lun, job, buffer, asked| {
+                    let result = job.perform(buffer, lun.backend(), memory);
+                    channel.send_end(&asked.sender, asked.request, &asked.outcome(result))
+                },
+            )?;
+            served.signal = served.signal | channel.take_signal();
+            match taken {
+                Taken::Request | Taken::Again => {}
+                Taken::Event => break,
+                Taken::Busy | Taken::Blocked | Taken::Idle => {
                     served.again = false;
                     break;
                 }
@@ -211,111 +223,36 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
         luns: &'l [Lun<B>],
         memory: &'q B::Memory,
     ) -> Result<Accepted<'q, 'l, B>, Fault> {
-        self.take(luns, memory, |channel, lun, work, running| {
-            match channel.tickets.start(running) {
-                Some(ticket) => channel.accepted(Next::Request { ticket, lun, work }),
-                // Looked at before: there is a place.
-                None => channel.accepted(Next::Busy),
-            }
-        })
-    }
-
-    /// Takes the next packet, and has `run` see to a request that needs work of a disk.
-    #[inline]
-    fn take<'q, 'l, B: BlockBackend>(
-        &'q mut self,
-        luns: &'l [Lun<B>],
-        memory: &'q B::Memory,
-        run: impl FnOnce(&mut Channel<M, DEPTH>, &'l Lun<B>, Work<'q>, Running) -> Taken<'q, 'l, B>,
-    ) -> Taken<'q, 'l, B> {
         let Self {
             channel,
             scratch,
             parameters,
         } = self;
-        channel.check()?;
-        let flushed = channel.flush()?;
-        if channel.tickets.is_full() {
-            channel.release();
-            // Requests under way come back by themselves; what waits for the ring does not.
-            let blocked = flushed == Flushed::Blocked && channel.tickets.running() == 0;
-            return channel.accepted(if blocked { Next::Blocked } else { Next::Busy });
-        }
-        channel.ring.incoming.mask_interrupts();
-        let scratch = scratch.as_mut();
-        let most = scratch.len();
-        let packet = match channel.ring.incoming.read(scratch) {
-            Ok(Some(packet)) => packet,
-            Ok(None) => {
-                channel.release();
-                // A packet that came just now brings no signal.
-                let look_again = channel.ring.incoming.unmask_interrupts();
-                return channel.accepted(match (look_again, flushed) {
-                    (true, _) => Next::Again,
-                    (false, Flushed::Blocked) => Next::Blocked,
-                    (false, Flushed::All) => Next::Idle,
-                });
-            }
-            Err(error) => return channel.poison(read_fault(error, most)),
-        };
-        channel.counters.packets = channel.counters.packets.wrapping_add(1);
-        // It is copied out: the guest can have the room back.
-        let signal = channel.ring.incoming.release_part();
-        channel.owe(signal);
-        let sender = match Sender::of(&packet) {
-            Ok(sender) => sender,
-            Err(fault) => return channel.poison(fault),
-        };
-        let payload = packet.payload();
-        let decoded = match GuestMessage::command(payload) {
-            Some(request) => request,
-            None => match GuestMessage::decode(payload) {
-                Ok(message) => return channel.negotiate(sender, &message),
-                Err(error) => Err(error),
-            },
-        };
-        let request = match decoded {
-            Ok(request) => request,
-            Err(error) => {
-                let status = match error {
-                    WireError::NotForThisDirection { .. } => NtStatus::INVALID_DEVICE_REQUEST,
-                    _ => NtStatus::INVALID_PARAMETER,
-                };
-                return channel.refuse(sender.reply(status, &CompletionBody::Empty), error.into());
-            }
-        };
-        channel.counters.commands = channel.counters.commands.wrapping_add(1);
-        let (cdb, buffer) = match judge_srb(&packet, &request, channel.negotiation.stage(), &channel.config) {
-            Ok(judged) => judged,
-            Err(refusal) => return channel.refuse(sender.refuse_srb(&request, &refusal), refusal),
-        };
-        let max_transfer_bytes = channel.config.max_transfer_bytes;
-        let call = Call {
-            cdb,
-            buffer,
-            memory,
-            max_transfer_bytes,
+        let (mut request, mut event) = (None, None);
+        let taken = channel.take(
+            scratch.as_mut(),
             parameters,
+            luns,
+            memory,
+            &mut event,
+            |channel, lun, job, buffer, asked| {
+                let work = job.with(buffer);
+                let ticket = channel.tickets.start(asked.running());
+                request = ticket.map(|ticket| Next::Request { ticket, lun, work });
+                Ok(())
+            },
+        )?;
+        let next = match taken {
+            // There is a place, so that there is a ticket.
+            Taken::Request => request.unwrap_or(Next::Busy),
+            Taken::Event => event.map_or(Next::Again, Next::Event),
+            Taken::Again => Next::Again,
+            Taken::Busy => Next::Busy,
+            Taken::Blocked => Next::Blocked,
+            Taken::Idle => Next::Idle,
         };
-        let running = sender.running(request);
-        match target::plan(luns, request.address(), call) {
-            target::Planned::Done(outcome) => {
-                let reply = running.reply(&outcome, outcome.srb_status().nt_status());
-                channel.answered(reply, Next::Again)
-            }
-            target::Planned::Work {
-                lun,
-                work,
-                transferred,
-            } => {
-                let running = Running {
-                    transferred,
-                    writes: work.writes(),
-                    ..running
-                };
-                run(channel, lun, work, running)
-            }
-        }
+        let signal = channel.take_signal();
+        Ok(Accepted { signal, next })
     }
 
     /// Answers a request. What is told to the guest follows from the result: data transferred, or sense data.
@@ -376,54 +313,169 @@ impl<M: RingMem, S: AsMut<[u8]>, const DEPTH: usize> Queue<M, S, DEPTH> {
     }
 }
 
-/// What `take` ends with.
-type Taken<'q, 'l, B> = Result<Accepted<'q, 'l, B>, Fault>;
+/// What became of a look at the ring. The signal is owed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// A request that the disk has to do something for was handed on.
+    Request,
+    /// A packet was answered, and the embedder is to know of an event.
+    Event,
+    /// As for [`Next`].
+    Again,
+    Busy,
+    Blocked,
+    Idle,
+}
 
-/// What `take` ends with, which lends nothing of the packet.
 impl<M: RingMem, const DEPTH: usize> Channel<M, DEPTH> {
+    /// Takes the next packet. It is answered at once, or handed to `run` when it needs work of a disk.
+    ///
+    /// What a request is goes to `run`, and an event to `event`, rather than into what is returned: moved about in an enum,
+    /// each would be written and read several times for every packet.
     #[inline]
-    fn accepted<'q, 'l, B>(&mut self, next: Next<'q, 'l, B>) -> Result<Accepted<'q, 'l, B>, Fault> {
-        Ok(Accepted {
-            signal: self.take_signal(),
-            next,
-        })
+    fn take<'q, 'l, B: BlockBackend>(
+        &mut self,
+        scratch: &'q mut [u8],
+        parameters: &'q mut ParameterList,
+        luns: &'l [Lun<B>],
+        memory: &'q B::Memory,
+        event: &mut Option<Event>,
+        run: impl FnOnce(&mut Self, &'l Lun<B>, &Job<'q>, Segments<'q>, &Asked<'_>) -> Result<(), Fault>,
+    ) -> Result<Taken, Fault> {
+        self.check()?;
+        let flushed = self.flush()?;
+        if self.tickets.is_full() {
+            self.release();
+            // Requests under way come back by themselves; what waits for the ring does not.
+            let blocked = flushed == Flushed::Blocked && self.tickets.running() == 0;
+            return Ok(if blocked { Taken::Blocked } else { Taken::Busy });
+        }
+        self.ring.incoming.mask_interrupts();
+        let most = scratch.len();
+        let packet = match self.ring.incoming.read(scratch) {
+            Ok(Some(packet)) => packet,
+            Ok(None) => {
+                self.release();
+                // A packet that came just now brings no signal.
+                let look_again = self.ring.incoming.unmask_interrupts();
+                return Ok(match (look_again, flushed) {
+                    (true, _) => Taken::Again,
+                    (false, Flushed::Blocked) => Taken::Blocked,
+                    (false, Flushed::All) => Taken::Idle,
+                });
+            }
+            Err(error) => return self.poison(read_fault(error, most)),
+        };
+        self.counters.packets = self.counters.packets.wrapping_add(1);
+        // It is copied out: the guest can have the room back.
+        let signal = self.ring.incoming.release_part();
+        self.owe(signal);
+        match packet.kind() {
+            PacketType::IN_BAND | PacketType::GPA_DIRECT => {}
+            kind => return self.poison(Fault::PacketType { kind }),
+        }
+        let sender = Sender::of(&packet);
+        let payload = packet.payload();
+        let Some(body) = GuestMessage::command(payload) else {
+            return match GuestMessage::decode(payload) {
+                Ok(message) => self.negotiate(sender, &message, event),
+                Err(error) => self.refuse_packet(sender, error, event),
+            };
+        };
+        let mut short = ScsiRequest::default();
+        let request = match wire::srb(Operation::EXECUTE_SRB, body, &mut short) {
+            Ok(request) => request,
+            Err(error) => return self.refuse_packet(sender, error, event),
+        };
+        self.counters.commands = self.counters.commands.wrapping_add(1);
+        let (cdb, buffer) = match judge_srb(&packet, request, self.negotiation.stage(), &self.config) {
+            Ok(judged) => judged,
+            Err(refusal) => return self.refuse(sender.refuse_srb(request, &refusal), refusal, event),
+        };
+        let call = Call {
+            cdb,
+            buffer,
+            memory,
+            max_transfer_bytes: self.config.max_transfer_bytes,
+        };
+        let command = Command::parse(&call.cdb);
+        let lun = match target::lun(luns, request.address(), &command, &call) {
+            Ok(lun) => lun,
+            Err(outcome) => return self.end(sender, request, &outcome),
+        };
+        match &call.plan(lun, &command, parameters) {
+            Ok(Plan { job, transferred }) => {
+                let asked = Asked {
+                    request,
+                    sender,
+                    transferred: *transferred,
+                    writes: job.writes(),
+                };
+                run(self, lun, job, call.buffer, &asked)?;
+                Ok(Taken::Request)
+            }
+            Err(outcome) => self.end(sender, request, outcome),
+        }
     }
 
-    /// Sends an answer, or keeps it.
-    #[inline]
-    fn answered<'q, 'l, B>(
+    /// Ends a command that needed no disk.
+    fn end(&mut self, sender: Sender, request: &ScsiRequest, outcome: &Outcome) -> Result<Taken, Fault> {
+        self.send_end(&sender, request, outcome)?;
+        Ok(Taken::Again)
+    }
+
+    /// Answers what is no message of a guest's.
+    #[cold]
+    fn refuse_packet(
         &mut self,
-        reply: Option<Reply>,
-        next: Next<'q, 'l, B>,
-    ) -> Result<Accepted<'q, 'l, B>, Fault> {
-        self.send(reply)?;
-        self.accepted(next)
+        sender: Sender,
+        error: WireError,
+        event: &mut Option<Event>,
+    ) -> Result<Taken, Fault> {
+        let status = match error {
+            WireError::NotForThisDirection { .. } => NtStatus::INVALID_DEVICE_REQUEST,
+            _ => NtStatus::INVALID_PARAMETER,
+        };
+        self.refuse(sender.reply(status, &CompletionBody::Empty), error.into(), event)
     }
 
     #[cold]
-    fn refuse<'q, 'l, B>(
+    fn refuse(
         &mut self,
         reply: Option<Reply>,
         refusal: Refusal,
-    ) -> Result<Accepted<'q, 'l, B>, Fault> {
+        event: &mut Option<Event>,
+    ) -> Result<Taken, Fault> {
         self.counters.refused = self.counters.refused.wrapping_add(1);
-        self.answered(reply, Next::Event(Event::Refused(refusal)))
+        self.send(reply)?;
+        *event = Some(Event::Refused(refusal));
+        Ok(Taken::Event)
     }
 
     #[cold]
-    fn negotiate<'q, 'l, B>(
+    fn negotiate(
         &mut self,
         sender: Sender,
         message: &GuestMessage,
-    ) -> Result<Accepted<'q, 'l, B>, Fault> {
+        event: &mut Option<Event>,
+    ) -> Result<Taken, Fault> {
         let answer = self.negotiation.handle(message, &self.config);
         let reply = sender.reply(answer.status, &answer.body);
         let operation = message.operation();
         match (answer.status, answer.event) {
-            (NtStatus::INVALID_DEVICE_STATE, _) => self.refuse(reply, Refusal::OutOfOrder { operation }),
-            (NtStatus::SUCCESS, Some(event)) => self.answered(reply, Next::Event(event)),
-            (NtStatus::SUCCESS, None) => self.answered(reply, Next::Again),
-            _ => self.refuse(reply, Refusal::NotOffered { operation }),
+            (NtStatus::INVALID_DEVICE_STATE, _) => {
+                self.refuse(reply, Refusal::OutOfOrder { operation }, event)
+            }
+            (NtStatus::SUCCESS, None) => {
+                self.send(reply)?;
+                Ok(Taken::Again)
+            }
+            (NtStatus::SUCCESS, told) => {
+                self.send(reply)?;
+                *event = told;
+                Ok(Taken::Event)
+            }
+            _ => self.refuse(reply, Refusal::NotOffered { operation }, event),
         }
     }
 }

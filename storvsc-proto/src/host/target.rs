@@ -5,7 +5,7 @@ use vmbus_proto::hvcall::GuestMemory;
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::U32;
 
-use super::disk::{Call, Parsed, Plan, Step, Work, answer, standard_inquiry};
+use super::disk::{Call, Parsed, Step, answer, standard_inquiry};
 use super::lun::Lun;
 use super::outcome::{Outcome, failure};
 use super::{BlockBackend, BlockError, Identity};
@@ -15,43 +15,20 @@ use crate::wire::LunAddress;
 /// Bytes of a LUN in the answer to REPORT LUNS.
 const LUN_LEN: usize = 8;
 
-/// What becomes of a command at an address.
-pub(crate) enum Planned<'a, 'l, B> {
-    /// It is done.
-    Done(Outcome),
-    /// The disk at this LUN has to do something. When it has, so many bytes were transferred.
-    Work {
-        lun: &'l Lun<B>,
-        work: Work<'a>,
-        transferred: u32,
-    },
-}
-
-/// Judges a command at an address.
+/// The LUN at an address that a command is for, or what the command ends with when it is for none.
 #[inline]
-pub(crate) fn plan<'a, 'l, B: BlockBackend>(
+pub(crate) fn lun<'l, B: BlockBackend>(
     luns: &'l [Lun<B>],
     at: LunAddress,
-    call: Call<'a, B::Memory>,
-) -> Planned<'a, 'l, B> {
-    let command = Command::parse(&call.cdb);
+    command: &Parsed,
+    call: &Call<'_, B::Memory>,
+) -> Step<&'l Lun<B>> {
     // Guests ask LUN 0 of every target, whether there is one or not.
     if let Ok(Command::ReportLuns { ordinary, allocation }) = command {
-        return Planned::Done(
-            report_luns(luns, at, ordinary, allocation, call).unwrap_or_else(|outcome| outcome),
-        );
+        return Err(report_luns(luns, at, *ordinary, *allocation, call).unwrap_or_else(|outcome| outcome));
     }
-    let Some(lun) = luns.iter().find(|lun| lun.address() == at && lun.is_attached()) else {
-        return Planned::Done(absent(at, command, call).unwrap_or_else(|outcome| outcome));
-    };
-    match call.plan(lun, command) {
-        Plan::Done(outcome) => Planned::Done(outcome),
-        Plan::Work { work, transferred } => Planned::Work {
-            lun,
-            work,
-            transferred,
-        },
-    }
+    let lun = luns.iter().find(|lun| lun.address() == at && lun.is_attached());
+    lun.ok_or_else(|| absent(at, command, call))
 }
 
 /// The answer where there is no disk.
@@ -59,7 +36,8 @@ pub(crate) fn plan<'a, 'l, B: BlockBackend>(
 /// INQUIRY is answered with "no device here, and none possible", which is what a scanning guest looks for;
 /// every other command with an SRB status at which Linux takes its disk at this LUN away, if it has one.
 /// Hyper-V does the same (OpenVMM `storvsp`), also in naming itself at LUN 0 only.
-fn absent<M: GuestMemory + ?Sized>(at: LunAddress, command: Parsed, call: Call<'_, M>) -> Step<Outcome> {
+#[cold]
+fn absent<M: GuestMemory + ?Sized>(at: LunAddress, command: &Parsed, call: &Call<'_, M>) -> Outcome {
     match command {
         Ok(Command::Inquiry {
             page: None,
@@ -72,20 +50,21 @@ fn absent<M: GuestMemory + ?Sized>(at: LunAddress, command: Parsed, call: Call<'
                 data.product = [0; 16];
                 data.revision = [0; 4];
             }
-            answer(call.buffer, call.memory, data.as_bytes(), u32::from(allocation))
+            answer(&call.buffer, call.memory, data.as_bytes(), u32::from(*allocation))
         }
-        Ok(Command::Inquiry { page: Some(_), .. }) => Err(Sense::invalid_cdb_field(1, Some(0)).into()),
-        _ => Err(Outcome::no_lun()),
+        Ok(Command::Inquiry { page: Some(_), .. }) => Sense::invalid_cdb_field(1, Some(0)).into(),
+        _ => Outcome::no_lun(),
     }
 }
 
 /// Lists the LUNs of the target at `at`, in ascending order.
+#[cold]
 fn report_luns<B: BlockBackend>(
     luns: &[Lun<B>],
     at: LunAddress,
     ordinary: bool,
     allocation: u32,
-    call: Call<'_, B::Memory>,
+    call: &Call<'_, B::Memory>,
 ) -> Step<Outcome> {
     // LUNs may come and go meanwhile: which there are is looked at once.
     let mut present = [false; 256];
@@ -114,5 +93,5 @@ fn report_luns<B: BlockBackend>(
             .extend_from_slice(&[0, lun, 0, 0, 0, 0, 0, 0])
             .map_err(full)?;
     }
-    answer(call.buffer, call.memory, &table, allocation)
+    Ok(answer(&call.buffer, call.memory, &table, allocation))
 }

@@ -2,9 +2,10 @@
 
 use crate::host::{BlockError, Outcome};
 use crate::wire::{
-    Completion, CompletionBody, EncodedPacket, HostMessage, NtStatus, PacketForm, ScsiRequest, SrbPacket,
+    Completion, CompletionBody, EncodedPacket, HostMessage, NtStatus, PacketForm, ScsiRequest,
 };
 
+use super::channel::Sender;
 use super::outcome::failure;
 
 /// A request that is under way. It is answered exactly once: [`Queue::complete`](super::Queue::complete)
@@ -16,39 +17,56 @@ pub struct Ticket {
     generation: u32,
 }
 
-/// What is known of a request that is under way.
+/// A request, while the copy of its packet is there.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Running {
-    /// As it came; its answer is made in the same place.
-    pub(crate) request: ScsiRequest,
-    pub(crate) form: PacketForm,
-    /// Who is to be answered; `None` for nobody.
-    pub(crate) answer_to: Option<u64>,
+pub(crate) struct Asked<'a> {
+    pub(crate) request: &'a ScsiRequest,
+    pub(crate) sender: Sender,
     /// Bytes that are transferred when it is done.
     pub(crate) transferred: u32,
     pub(crate) writes: bool,
 }
 
-impl Running {
-    /// The answer, with the packet's status that goes with the outcome or with this one.
+impl Asked<'_> {
+    /// What is to be known of it when the packet is gone.
     #[inline]
-    pub(crate) fn reply(mut self, outcome: &Outcome, status: NtStatus) -> Option<Reply> {
-        let transaction_id = self.answer_to?;
-        outcome.answer(&mut self.request, self.form);
-        Some(Reply {
-            transaction_id,
-            packet: EncodedPacket::srb(self.form, SrbPacket::answer(status, self.request)),
-        })
+    pub(crate) const fn running(&self) -> Running {
+        Running {
+            request: *self.request,
+            sender: self.sender,
+            transferred: self.transferred,
+            writes: self.writes,
+        }
     }
 
-    /// The answer, when the disk has done or not done what it was asked for.
+    /// How it ended, when the disk has done or not done what it was asked for.
     #[inline]
-    pub(crate) fn finish(self, result: Result<(), BlockError>) -> Option<Reply> {
-        let outcome = match result {
+    pub(crate) fn outcome(&self, result: Result<(), BlockError>) -> Outcome {
+        match result {
             Ok(()) => Outcome::good(self.transferred),
             Err(error) => failure(error, self.writes),
-        };
-        self.reply(&outcome, outcome.srb_status().nt_status())
+        }
+    }
+}
+
+/// What is known of a request that is under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Running {
+    request: ScsiRequest,
+    sender: Sender,
+    transferred: u32,
+    writes: bool,
+}
+
+impl Running {
+    #[inline]
+    const fn asked(&self) -> Asked<'_> {
+        Asked {
+            request: &self.request,
+            sender: self.sender,
+            transferred: self.transferred,
+            writes: self.writes,
+        }
     }
 }
 
@@ -169,7 +187,8 @@ impl<const DEPTH: usize> Tickets<DEPTH> {
         if slot.generation != ticket.generation {
             return None;
         }
-        let reply = running.finish(result);
+        let outcome = running.asked().outcome(result);
+        let reply = running.sender.end(&running.request, &outcome);
         slot.state = State::Free;
         self.running = self.running.saturating_sub(1);
         Some(reply)

@@ -146,6 +146,13 @@ fn split(bytes: &[u8]) -> Result<(PacketHeader, &[u8]), WireError> {
     Ok((header, body))
 }
 
+/// The body of a packet that says this operation and could be a packet at all.
+#[inline]
+fn body_of(operation: Operation, bytes: &[u8]) -> Option<&[u8]> {
+    let (header, body) = PacketHeader::ref_from_prefix(bytes).ok()?;
+    (header.operation.get() == operation.0 && bytes.len() <= MAX_PACKET_LEN).then_some(body)
+}
+
 /// The body of an operation, which the packet has to hold completely.
 fn body<T: FromBytes + KnownLayout + Immutable + Unaligned>(
     operation: Operation,
@@ -166,19 +173,38 @@ fn too_short(operation: Operation, body_len: usize, body_needed: usize) -> WireE
     }
 }
 
-/// An SRB, of either form; the tail that the short form lacks is zero.
+/// The SRB of a packet where it lies; one in the short form is copied to `short`, and its tail is zero.
 #[inline]
-fn srb(operation: Operation, body: &[u8]) -> Result<ScsiRequest, WireError> {
-    if let Ok((srb, _)) = ScsiRequest::read_from_prefix(body) {
-        return Ok(srb);
+pub(crate) fn srb<'a>(
+    operation: Operation,
+    body: &'a [u8],
+    short: &'a mut ScsiRequest,
+) -> Result<&'a ScsiRequest, WireError> {
+    match ScsiRequest::ref_from_prefix(body) {
+        Ok((srb, _)) => Ok(srb),
+        Err(_) => short_srb(operation, body, short),
     }
-    let short = PacketForm::Short.body_len();
-    // Of what is longer than the short form, and not as long as the long one, the rest means nothing.
+}
+
+/// Of what is longer than the short form, and not as long as the long one, the rest means nothing.
+#[cold]
+fn short_srb<'a>(
+    operation: Operation,
+    body: &[u8],
+    short: &'a mut ScsiRequest,
+) -> Result<&'a ScsiRequest, WireError> {
+    let len = PacketForm::Short.body_len();
     let body = body
-        .get(..short)
-        .ok_or_else(|| too_short(operation, body.len(), short))?;
+        .get(..len)
+        .ok_or_else(|| too_short(operation, body.len(), len))?;
     let bytes: [u8; MAX_BODY_LEN] = padded(body);
-    Ok(zerocopy::transmute!(bytes))
+    *short = zerocopy::transmute!(bytes);
+    Ok(short)
+}
+
+/// A copy of the SRB of a packet.
+fn srb_copy(operation: Operation, body: &[u8]) -> Result<ScsiRequest, WireError> {
+    srb(operation, body, &mut ScsiRequest::default()).copied()
 }
 
 /// The first `N` bytes; what is missing is zero.
@@ -223,12 +249,12 @@ pub enum GuestMessage {
 }
 
 impl GuestMessage {
-    /// The SRB of a packet that says `EXECUTE_SRB`, without a detour over the enum; `None` for any other packet.
+    /// What holds the [SRB](srb) of a packet that says `EXECUTE_SRB`; `None` for any other packet.
+    ///
+    /// Nearly all packets do, and need no detour over the enum.
     #[inline]
-    pub(crate) fn command(bytes: &[u8]) -> Option<Result<ScsiRequest, WireError>> {
-        let (header, body) = split(bytes).ok()?;
-        let operation = Operation(header.operation.get());
-        (operation == Operation::EXECUTE_SRB).then(|| srb(operation, body))
+    pub(crate) fn command(bytes: &[u8]) -> Option<&[u8]> {
+        body_of(Operation::EXECUTE_SRB, bytes)
     }
 
     /// Decodes a packet's payload.
@@ -252,11 +278,11 @@ impl GuestMessage {
                 let wanted: SubChannelsBody = body(operation, rest)?;
                 Self::CreateSubChannels(wanted.count.get())
             }
-            Operation::EXECUTE_SRB => Self::ExecuteSrb(srb(operation, rest)?),
-            Operation::RESET_LUN => Self::ResetLun(srb(operation, rest)?.address()),
+            Operation::EXECUTE_SRB => Self::ExecuteSrb(srb_copy(operation, rest)?),
+            Operation::RESET_LUN => Self::ResetLun(srb_copy(operation, rest)?.address()),
             Operation::RESET_ADAPTER => Self::ResetAdapter,
             Operation::RESET_BUS => Self::ResetBus {
-                path: srb(operation, rest)?.path,
+                path: srb_copy(operation, rest)?.path,
             },
             _ => return Err(WireError::NotForThisDirection { operation }),
         })
@@ -421,7 +447,7 @@ impl Completion {
     /// When it is too short.
     #[inline]
     pub fn srb(&self) -> Result<ScsiRequest, WireError> {
-        srb(Operation::COMPLETE_IO, self.bytes())
+        srb_copy(Operation::COMPLETE_IO, self.bytes())
     }
 
     /// The body as properties, when these were asked for.
@@ -491,12 +517,11 @@ pub enum HostMessage {
 }
 
 impl HostMessage {
-    /// The SRB of a packet that says `COMPLETE_IO`, without a detour over the enum; `None` for any other packet.
+    /// What holds the [SRB](srb) of a packet that says `COMPLETE_IO`, if a command was answered; `None` for any other
+    /// packet.
     #[inline]
-    pub(crate) fn answer(bytes: &[u8]) -> Option<Result<ScsiRequest, WireError>> {
-        let (header, body) = split(bytes).ok()?;
-        let operation = Operation(header.operation.get());
-        (operation == Operation::COMPLETE_IO).then(|| srb(operation, body))
+    pub(crate) fn answer(bytes: &[u8]) -> Option<&[u8]> {
+        body_of(Operation::COMPLETE_IO, bytes)
     }
 
     /// Decodes a packet's payload. Of what is unasked and has no body, the first 4 bytes are enough.

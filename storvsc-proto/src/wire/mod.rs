@@ -28,8 +28,8 @@ mod properties;
 mod srb;
 mod version;
 
-pub(crate) use message::SrbPacket;
 pub use message::{Completion, CompletionBody, EncodedPacket, GuestMessage, HostMessage, WireError};
+pub(crate) use message::{SrbPacket, srb};
 pub use packet::{MAX_BODY_LEN, MAX_PACKET_LEN, NtStatus, Operation, PacketFlags, PacketForm, PacketHeader};
 pub use properties::{
     ChannelProperties, FcHbaData, NotificationBody, OfferFlags, OfferProperties, PropertyFlags,

@@ -2,7 +2,7 @@
 
 use vmbus_proto::hvcall::GuestMemory;
 
-use super::{Call, Outcome, Plan, Step, Work, failure, ready, writable};
+use super::{Call, Job, Outcome, Plan, Step, failure, ready, writable};
 use crate::host::Geometry;
 use crate::scsi::Sense;
 
@@ -12,9 +12,9 @@ pub(super) const MAX_WRITE_SAME_BYTES: u32 = 32 << 20;
 
 /// A range in bytes that lies on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Range {
-    pub(super) offset: u64,
-    pub(super) len: u64,
+pub(crate) struct Range {
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
 }
 
 /// The bytes of `blocks` blocks from `lba` on, which must all be on the disk. A range of no blocks may start
@@ -53,38 +53,35 @@ impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
     }
 
     #[inline]
-    pub(super) fn read(self, geometry: &Geometry, lba: u64, blocks: u32) -> Step<Plan<'a>> {
+    pub(super) fn read(&self, geometry: &Geometry, lba: u64, blocks: u32) -> Step<Plan<'a>> {
         ready(geometry)?;
         let range = range(geometry, lba, u64::from(blocks))?;
         let transferred = self.transfer(range)?;
         if transferred == 0 {
-            return Ok(Plan::Done(Outcome::good(0)));
+            return Err(Outcome::good(0));
         }
-        let work = Work::Read {
-            offset: range.offset,
-            segments: self.buffer.limit(range.len),
-        };
-        Ok(Plan::Work { work, transferred })
+        let job = Job::Read(range);
+        Ok(Plan { job, transferred })
     }
 
-    pub(super) fn write(self, geometry: &Geometry, lba: u64, blocks: u32, through: bool) -> Step<Plan<'a>> {
+    #[inline]
+    pub(super) fn write(&self, geometry: &Geometry, lba: u64, blocks: u32, through: bool) -> Step<Plan<'a>> {
         writable(geometry)?;
         let range = range(geometry, lba, u64::from(blocks))?;
         let transferred = self.transfer(range)?;
         if transferred == 0 {
-            return Ok(Plan::Done(Outcome::good(0)));
+            return Err(Outcome::good(0));
         }
-        let work = Work::Write {
-            offset: range.offset,
-            segments: self.buffer.limit(range.len),
+        let job = Job::Write {
+            range,
             // Without a write cache it is stable anyway.
             durable: through && geometry.write_cache,
         };
-        Ok(Plan::Work { work, transferred })
+        Ok(Plan { job, transferred })
     }
 
     pub(super) fn write_same(
-        self,
+        &self,
         geometry: &Geometry,
         lba: u64,
         blocks: u32,
@@ -102,41 +99,31 @@ impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
         if unmap && geometry.discard.is_none() {
             return Err(Sense::invalid_cdb_field(1, Some(3)).into());
         }
-        let zeroes = Work::WriteZeroes {
-            offset: range.offset,
-            len: range.len,
-        };
+        let zeroes = Job::WriteZeroes(range);
         if no_data_out {
-            return Ok(Plan::Work {
-                work: zeroes,
+            return Ok(Plan {
+                job: zeroes,
                 transferred: 0,
             });
         }
         if self.buffer.total_bytes() < u64::from(block) {
             return Err(Outcome::overrun());
         }
-        let one = self.buffer.limit(u64::from(block));
         let mut copy = [0; 4096];
         let copy = copy
             .get_mut(..usize::try_from(block).unwrap_or(0))
             .unwrap_or_default();
-        one.clone()
-            .read(self.memory, copy)
+        let one = self.buffer.clone().limit(u64::from(block));
+        one.read(self.memory, copy)
             .map_err(|error| failure(error.into(), true))?;
-        if copy.iter().all(|byte| *byte == 0) {
-            return Ok(Plan::Work {
-                work: zeroes,
-                transferred: block,
-            });
-        }
-        // Data that is not zero is written, unmap bit or not: unmapping would not give it back.
-        let work = Work::Write {
-            offset: range.offset,
-            segments: one.repeated(range.len),
-            durable: false,
+        let job = if copy.iter().all(|byte| *byte == 0) {
+            zeroes
+        } else {
+            // Data that is not zero is written, unmap bit or not: unmapping would not give it back.
+            Job::WriteSame { range, block }
         };
-        Ok(Plan::Work {
-            work,
+        Ok(Plan {
+            job,
             transferred: block,
         })
     }

@@ -11,6 +11,7 @@ pub use work::Work;
 
 pub(crate) use inquiry::standard as standard_inquiry;
 pub(crate) use unmap::ParameterList;
+pub(crate) use work::Job;
 
 use vmbus_proto::hvcall::GuestMemory;
 use zerocopy::{Immutable, IntoBytes};
@@ -30,34 +31,30 @@ pub(crate) struct Call<'a, M: GuestMemory + ?Sized> {
     pub(crate) memory: &'a M,
     /// Most bytes that an SRB transfers.
     pub(crate) max_transfer_bytes: u32,
-    /// Room for a copy of the parameter list.
-    pub(crate) parameters: &'a mut ParameterList,
 }
 
-/// What becomes of a command.
+/// What the disk has to do for a command. When it has, so many bytes were transferred.
 #[derive(Debug)]
-pub(crate) enum Plan<'a> {
-    /// It is done.
-    Done(Outcome),
-    /// The disk has to do something. When it has, so many bytes were transferred.
-    Work { work: Work<'a>, transferred: u32 },
+pub(crate) struct Plan<'a> {
+    pub(crate) job: Job<'a>,
+    pub(crate) transferred: u32,
 }
 
 /// What a CDB says.
 pub(crate) type Parsed = Result<Command, CdbError>;
 
-/// What a command ends with when it cannot go on.
+/// What a command ends with when it does not go on: it failed, or there is nothing for the disk to do.
 pub(crate) type Step<T> = Result<T, Outcome>;
 
 impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
     /// Judges the command, and runs it as far as that goes without the disk.
     #[inline]
-    pub(crate) fn plan<B: BlockBackend<Memory = M>>(self, lun: &Lun<B>, command: Parsed) -> Plan<'a> {
-        self.dispatch(lun, command).unwrap_or_else(Plan::Done)
-    }
-
-    #[inline]
-    fn dispatch<B: BlockBackend<Memory = M>>(self, lun: &Lun<B>, command: Parsed) -> Step<Plan<'a>> {
+    pub(crate) fn plan<B: BlockBackend<Memory = M>>(
+        &self,
+        lun: &Lun<B>,
+        command: &Parsed,
+        parameters: &'a mut ParameterList,
+    ) -> Step<Plan<'a>> {
         // These three run whatever happened (SAM-5).
         let exempt = matches!(
             command,
@@ -69,8 +66,12 @@ impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
         }
         let backend = lun.backend();
         let geometry = backend.geometry();
-        match command? {
-            Command::TestUnitReady => ready(&geometry).map(|()| Plan::Done(Outcome::good(0))),
+        let command = command.as_ref().map_err(|error| Outcome::from(*error))?;
+        match *command {
+            Command::TestUnitReady => {
+                ready(&geometry)?;
+                Err(Outcome::good(0))
+            }
             Command::RequestSense {
                 descriptor,
                 allocation,
@@ -80,21 +81,21 @@ impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
                     .map_or_else(Sense::default, |attention| attention.sense());
                 let allocation = u32::from(allocation);
                 if descriptor {
-                    self.answer(&sense.to_descriptor(), allocation)
+                    Err(self.answer(&sense.to_descriptor(), allocation))
                 } else {
-                    self.answer(&sense.to_fixed(), allocation)
+                    Err(self.answer(&sense.to_fixed(), allocation))
                 }
             }
             Command::Inquiry {
                 page: None,
                 allocation,
-            } => self.answer(&inquiry::standard(&backend.identity()), u32::from(allocation)),
+            } => Err(self.answer(&inquiry::standard(&backend.identity()), u32::from(allocation))),
             Command::Inquiry {
                 page: Some(page),
                 allocation,
             } => {
                 let table = inquiry::page(page, &backend.identity(), &geometry, self.max_transfer_bytes)?;
-                self.answer(table.as_slice(), u32::from(allocation))
+                Err(self.answer(table.as_slice(), u32::from(allocation)))
             }
             Command::ModeSense {
                 long,
@@ -112,15 +113,15 @@ impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
                     subpage,
                 };
                 let table = mode::sense(&wanted, &geometry)?;
-                self.answer(table.as_slice(), u32::from(allocation))
+                Err(self.answer(table.as_slice(), u32::from(allocation)))
             }
             Command::ReadCapacity10 => {
                 ready(&geometry)?;
-                self.answer(&inquiry::capacity10(&geometry), u32::MAX)
+                Err(self.answer(&inquiry::capacity10(&geometry), u32::MAX))
             }
             Command::ReadCapacity16 { allocation } => {
                 ready(&geometry)?;
-                self.answer(&inquiry::capacity16(&geometry), allocation)
+                Err(self.answer(&inquiry::capacity16(&geometry), allocation))
             }
             Command::StartStopUnit { load_eject: true, .. } => {
                 Err(Sense::invalid_cdb_field(4, Some(1)).into())
@@ -130,11 +131,11 @@ impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
                 start: false,
                 power_condition: 0,
                 ..
-            } => Ok(Plan::Work {
-                work: Work::Flush,
+            } => Ok(Plan {
+                job: Job::Flush,
                 transferred: 0,
             }),
-            Command::StartStopUnit { .. } => Ok(Plan::Done(Outcome::good(0))),
+            Command::StartStopUnit { .. } => Err(Outcome::good(0)),
             Command::Read { lba, blocks, .. } => self.read(&geometry, lba, blocks),
             Command::Write {
                 lba,
@@ -144,14 +145,14 @@ impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
             Command::Verify { lba, blocks } => {
                 ready(&geometry)?;
                 blocks::range(&geometry, lba, u64::from(blocks))?;
-                Ok(Plan::Done(Outcome::good(0)))
+                Err(Outcome::good(0))
             }
             Command::SynchronizeCache { lba, blocks } => {
                 ready(&geometry)?;
                 // The whole cache is flushed, whatever part of it was meant.
                 blocks::range_or_rest(&geometry, lba, blocks)?;
-                Ok(Plan::Work {
-                    work: Work::Flush,
+                Ok(Plan {
+                    job: Job::Flush,
                     transferred: 0,
                 })
             }
@@ -161,7 +162,7 @@ impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
                 unmap,
                 no_data_out,
             } => self.write_same(&geometry, lba, blocks, unmap, no_data_out),
-            Command::Unmap { parameter_length } => self.unmap(&geometry, parameter_length),
+            Command::Unmap { parameter_length } => self.unmap(&geometry, parameter_length, parameters),
             // The controller answers it, for all of its LUNs.
             Command::ReportLuns { .. } => {
                 Err(Sense::illegal_request(AdditionalSense::INVALID_COMMAND_OPERATION_CODE).into())
@@ -170,26 +171,27 @@ impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
     }
 
     /// Returns a table to the guest: at most `allocation` bytes, and what the buffer has room for.
-    fn answer<T: IntoBytes + Immutable + ?Sized>(self, table: &T, allocation: u32) -> Step<Plan<'a>> {
-        answer(self.buffer, self.memory, table.as_bytes(), allocation).map(Plan::Done)
+    fn answer<T: IntoBytes + Immutable + ?Sized>(&self, table: &T, allocation: u32) -> Outcome {
+        answer(&self.buffer, self.memory, table.as_bytes(), allocation)
     }
 }
 
 /// Returns a table to the guest: at most `allocation` bytes, and what the buffer has room for.
 pub(crate) fn answer<M: GuestMemory + ?Sized>(
-    buffer: Segments<'_>,
+    buffer: &Segments<'_>,
     memory: &M,
     table: &[u8],
     allocation: u32,
-) -> Step<Outcome> {
+) -> Outcome {
     let len = usize::try_from(allocation).unwrap_or(usize::MAX).min(table.len());
-    let written = buffer
-        .write(memory, table.get(..len).unwrap_or(table))
-        .map_err(|error| failure(error.into(), false))?;
-    Ok(Outcome::good(u32::try_from(written).unwrap_or(u32::MAX)))
+    match buffer.clone().write(memory, table.get(..len).unwrap_or(table)) {
+        Ok(written) => Outcome::good(u32::try_from(written).unwrap_or(u32::MAX)),
+        Err(error) => failure(error.into(), false),
+    }
 }
 
 /// Refuses what needs a medium when there is none.
+#[inline]
 fn ready(geometry: &Geometry) -> Step<()> {
     if geometry.blocks == 0 {
         return Err(Sense::new(SenseKey::NOT_READY, AdditionalSense::MEDIUM_NOT_PRESENT).into());
@@ -198,6 +200,7 @@ fn ready(geometry: &Geometry) -> Step<()> {
 }
 
 /// Refuses what writes when the disk is not to be written.
+#[inline]
 fn writable(geometry: &Geometry) -> Step<()> {
     ready(geometry)?;
     if geometry.read_only {

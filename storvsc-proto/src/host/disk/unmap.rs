@@ -4,7 +4,7 @@ use vmbus_proto::hvcall::GuestMemory;
 use zerocopy::FromBytes;
 
 use super::blocks::range;
-use super::{Call, Outcome, Plan, Step, Work, failure, writable};
+use super::{Call, Job, Outcome, Plan, Step, failure, writable};
 use crate::host::Geometry;
 use crate::scsi::{AdditionalSense, Sense, UnmapDescriptor, UnmapHeader};
 
@@ -53,25 +53,30 @@ impl Iterator for DiscardRanges<'_> {
 }
 
 impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
-    pub(super) fn unmap(self, geometry: &Geometry, parameter_length: u16) -> Step<Plan<'a>> {
+    pub(super) fn unmap(
+        &self,
+        geometry: &Geometry,
+        parameter_length: u16,
+        parameters: &'a mut ParameterList,
+    ) -> Step<Plan<'a>> {
         if geometry.discard.is_none() {
             return Err(Sense::illegal_request(AdditionalSense::INVALID_COMMAND_OPERATION_CODE).into());
         }
         writable(geometry)?;
         let length = usize::from(parameter_length);
         if length == 0 {
-            return Ok(Plan::Done(Outcome::good(0)));
+            return Err(Outcome::good(0));
         }
         if u64::from(parameter_length) > self.buffer.total_bytes() {
             return Err(Outcome::overrun());
         }
         // A longer list than this has too many descriptors; its header is looked at first none the less.
-        let copy = self
-            .parameters
+        let copy = parameters
             .bytes
             .get_mut(..length.min(MAX_LIST_LEN))
             .unwrap_or_default();
         self.buffer
+            .clone()
             .read(self.memory, copy)
             .map_err(|error| failure(error.into(), true))?;
         let descriptors = descriptors(copy, length)?;
@@ -82,8 +87,8 @@ impl<'a, M: GuestMemory + ?Sized> Call<'a, M> {
             descriptors,
             block: u64::from(geometry.block_size.bytes()),
         };
-        Ok(Plan::Work {
-            work: Work::Discard(ranges),
+        Ok(Plan {
+            job: Job::Discard(ranges),
             transferred: u32::from(parameter_length),
         })
     }

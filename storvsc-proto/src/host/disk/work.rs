@@ -1,6 +1,7 @@
 //! What a command asks of the disk.
 
 use super::DiscardRanges;
+use super::blocks::Range;
 use crate::host::{BlockBackend, BlockError, Segments};
 
 /// What a command asks of the disk. Offsets and lengths are bytes, judged already.
@@ -39,6 +40,74 @@ pub enum Work<'a> {
     },
 }
 
+/// What a command asks of the disk, apart from the guest's buffer.
+#[derive(Debug)]
+pub(crate) enum Job<'a> {
+    Read(Range),
+    Write {
+        range: Range,
+        durable: bool,
+    },
+    /// Write the first block of the buffer over and over.
+    WriteSame {
+        range: Range,
+        block: u32,
+    },
+    Flush,
+    Discard(DiscardRanges<'a>),
+    WriteZeroes(Range),
+}
+
+impl<'a> Job<'a> {
+    /// Whether it writes to the medium, for the sense data of a failure.
+    #[inline]
+    pub(crate) const fn writes(&self) -> bool {
+        !matches!(self, Self::Read(_))
+    }
+
+    /// The same with the buffer, which is long enough.
+    #[inline]
+    pub(crate) fn with(&self, buffer: Segments<'a>) -> Work<'a> {
+        match self {
+            Self::Read(Range { offset, len }) => Work::Read {
+                offset: *offset,
+                segments: buffer.limit(*len),
+            },
+            Self::Write { range, durable } => Work::Write {
+                offset: range.offset,
+                segments: buffer.limit(range.len),
+                durable: *durable,
+            },
+            Self::WriteSame { range, block } => Work::Write {
+                offset: range.offset,
+                segments: buffer.limit(u64::from(*block)).repeated(range.len),
+                durable: false,
+            },
+            Self::Flush => Work::Flush,
+            Self::Discard(ranges) => Work::Discard(ranges.clone()),
+            Self::WriteZeroes(Range { offset, len }) => Work::WriteZeroes {
+                offset: *offset,
+                len: *len,
+            },
+        }
+    }
+
+    /// [`Work::perform`] of it.
+    #[inline]
+    pub(crate) fn perform<B: BlockBackend + ?Sized>(
+        &self,
+        buffer: Segments<'a>,
+        backend: &B,
+        memory: &B::Memory,
+    ) -> Result<(), BlockError> {
+        match self {
+            // What is asked for most goes without a copy of the segments.
+            Self::Read(Range { offset, len }) => backend.read(*offset, memory, buffer.limit(*len)),
+            other => other.with(buffer).perform(backend, memory),
+        }
+    }
+}
+
 impl Work<'_> {
     /// Does it, and returns when it is done.
     ///
@@ -66,11 +135,5 @@ impl Work<'_> {
                 .try_for_each(|(offset, len)| backend.discard(offset, len)),
             Self::WriteZeroes { offset, len } => backend.write_zeroes(*offset, *len),
         }
-    }
-
-    /// Whether it writes to the medium, for the sense data of a failure.
-    #[inline]
-    pub(crate) const fn writes(&self) -> bool {
-        !matches!(self, Self::Read { .. })
     }
 }

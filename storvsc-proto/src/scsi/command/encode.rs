@@ -13,6 +13,7 @@ impl Command {
     /// The CDB of this command. Of commands with several forms it is the one of 10 bytes where the range
     /// fits, else the one of 16.
     #[must_use]
+    #[inline]
     pub fn to_cdb(&self) -> Cdb {
         match *self {
             Self::TestUnitReady => Cdb::of(&[OperationCode::TEST_UNIT_READY.0, 0, 0, 0, 0, 0]),
@@ -189,6 +190,7 @@ impl Command {
     }
 }
 
+#[inline]
 fn range(short: OperationCode, long_form: OperationCode, flags: u8, lba: u64, blocks: u32) -> Cdb {
     match (u32::try_from(lba), u16::try_from(blocks)) {
         (Ok(lba), Ok(blocks)) => Cdb::of(&Cdb10 {
@@ -203,6 +205,7 @@ fn range(short: OperationCode, long_form: OperationCode, flags: u8, lba: u64, bl
     }
 }
 
+#[inline]
 fn long(operation: OperationCode, flags: u8, lba: u64, blocks: u32) -> Cdb {
     Cdb::of(&Cdb16 {
         operation: operation.0,
