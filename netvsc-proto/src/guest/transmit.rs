@@ -77,7 +77,7 @@ impl<M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'_, M, B, DEPTH> {
     /// try again after the queue was polled. The others are the caller's, or a fault.
     pub fn transmit(&mut self, frame: &[u8], info: &TransmitInfo) -> Result<Submitted, TransmitError> {
         let len = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        let head = self.judge(len.into(), info)?;
+        let head = info.head(self.judge(len.into(), info)?);
         let layout = self.data_path.send.ok_or(TransmitError::NotReady)?;
         if head.message_len() > layout.section_size {
             let heads = head.message_len().saturating_sub(len);
@@ -127,7 +127,7 @@ impl<M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'_, M, B, DEPTH> {
         let len = frame
             .iter()
             .fold(0_u64, |sum, piece| sum.saturating_add(piece.byte_count().into()));
-        let head = self.judge(len, info)?;
+        let head = info.head(self.judge(len, info)?);
         let (pieces, limit) = (frame.len(), MAX_PIECES);
         if pieces > limit {
             return Err(TransmitError::Pieces { pieces, limit });
@@ -175,8 +175,8 @@ impl<M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'_, M, B, DEPTH> {
         Ok(self.data_path.ready && self.transmit_capacity() > 0 && self.has_room()?)
     }
 
-    /// Refuses what cannot be sent; makes the head of what can.
-    fn judge(&self, len: u64, info: &TransmitInfo) -> Result<PacketHead, TransmitError> {
+    /// Refuses what cannot be sent; of what can, the length.
+    fn judge(&self, len: u64, info: &TransmitInfo) -> Result<u32, TransmitError> {
         self.check()?;
         let path = &self.data_path;
         if !path.ready {
@@ -202,11 +202,10 @@ impl<M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'_, M, B, DEPTH> {
         if !covered || info.vlan.is_some() && !on.vlan {
             return Err(TransmitError::Offload);
         }
-        let wire_len = u32::try_from(len)
+        u32::try_from(len)
             .ok()
             .filter(|len| (ETHERNET_HEADER..=limit).contains(len))
-            .ok_or(TransmitError::FrameLength { len, limit })?;
-        Ok(info.head(wire_len))
+            .ok_or(TransmitError::FrameLength { len, limit })
     }
 
     fn no_room<T>(&mut self) -> Result<T, TransmitError> {
