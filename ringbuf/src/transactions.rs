@@ -156,21 +156,16 @@ impl<T, const DEPTH: usize> Transactions<T, DEPTH> {
     pub fn end(&mut self, number: u64) -> Option<(TransactionId, T)> {
         let id = TransactionId::of(number)?;
         let place = self.places.get_mut(id.place as usize)?;
-        if place.generation != id.generation {
+        if place.generation != id.generation || !matches!(place.state, State::Pending(_)) {
             return None;
         }
-        match core::mem::replace(&mut place.state, State::Free(self.free)) {
-            State::Pending(request) => {
-                place.generation = place.generation.wrapping_add(1);
-                self.free = id.place;
-                self.pending = self.pending.saturating_sub(1);
-                Some((id, request))
-            }
-            free => {
-                place.state = free;
-                None
-            }
-        }
+        let State::Pending(request) = core::mem::replace(&mut place.state, State::Free(self.free)) else {
+            return None;
+        };
+        place.generation = place.generation.wrapping_add(1);
+        self.free = id.place;
+        self.pending = self.pending.saturating_sub(1);
+        Some((id, request))
     }
 
     /// Ends any request that the peer has.
