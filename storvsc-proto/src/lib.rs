@@ -107,8 +107,9 @@
 //! A kernel opens the channel, makes a [`guest::Queue`] of its rings, and calls [`poll`](guest::Queue::poll) until
 //! it says [`Event::Ready`](guest::Event::Ready), and whenever the host signals after that. Each LUN is asked with
 //! [`guest::Identify`] what it is; the [`guest::Disk`] that comes of it makes CDBs of blocks, for
-//! [`submit`](guest::Queue::submit). A queue is its places and its two ring ends: 12 bytes for each command that
-//! may be under way and about 300 besides; it needs no other memory.
+//! [`submit`](guest::Queue::submit), or for a [`batch`](guest::Queue::batch) where there are several at once. A queue is
+//! its places and its two ring ends: 12 bytes for each command that may be under way and about 300 besides; it needs no
+//! other memory.
 //!
 //! # What a guest cannot do
 //!

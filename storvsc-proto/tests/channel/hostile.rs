@@ -94,6 +94,51 @@ fn case_16_a_packet_shorter_than_its_operation_needs() {
     rig.command(0, Command::TestUnitReady, Data::None).good();
 }
 
+/// The copy that packets are judged in still has what a longer one left there.
+#[test]
+fn a_short_packet_has_nothing_beyond_its_end() {
+    let mut rig = one_disk();
+    let pages = buffer_pages(0, 512);
+    let range = GpaRange::new(0, 512, &pages).unwrap();
+    let mut request = srb(LunAddress::lun(0), &read_one(), Data::In(512));
+    request.flags = U32::new(!0);
+    request.queue_sort_key = U32::new(!0);
+    let long = GuestMessage::ExecuteSrb(request).encode(PacketForm::Long);
+    for len in [64, 56, 48, 40] {
+        let id = rig.driver.id();
+        rig.driver.send_packet(&Sent {
+            id,
+            wants_completion: true,
+            ranges: &[range],
+            payload: &long.as_bytes()[..len],
+        });
+        rig.run().unwrap();
+        let received = rig.driver.receive().unwrap();
+        let refused = rig.events.pop();
+        if len == 40 {
+            let error = WireError::TooShort {
+                operation: Operation::EXECUTE_SRB,
+                len,
+                needed: 48,
+            };
+            assert_eq!(refused, Some(Event::Refused(Refusal::Packet(error))));
+            continue;
+        }
+        assert_eq!(refused, None, "{len}");
+        let form = PacketForm::of_packet_len(len);
+        assert_eq!(received.len, form.packet_len(), "{len}");
+        let answer = received.completion().srb().unwrap();
+        assert_eq!((answer.srb_status.0, answer.transfer_length.get()), (1, 512));
+        // What the short form lacks is zero, also where there is room for a part of it.
+        let tail = if len == 64 { !0 } else { 0 };
+        assert_eq!((answer.flags.get(), answer.queue_sort_key.get()), (tail, tail));
+        let GuestMessage::ExecuteSrb(decoded) = GuestMessage::decode(&long.as_bytes()[..len]).unwrap() else {
+            panic!("another message");
+        };
+        assert_eq!((decoded.flags.get(), decoded.queue_sort_key.get()), (tail, tail));
+    }
+}
+
 #[test]
 fn case_16_a_packet_longer_than_any() {
     let mut rig = one_disk();

@@ -201,6 +201,38 @@ fn case_19_more_requests_than_places_wait_in_the_ring() {
 }
 
 #[test]
+fn a_busy_disk_gives_room_back() {
+    let mut rig = async_rig::<1>();
+    let tickets = take(&mut rig, 1);
+    // The guest fills its ring, and waits for room.
+    let packet = test_unit_ready().encode(PacketForm::Long);
+    let outgoing = Outgoing {
+        transaction_id: 100,
+        request_completion: true,
+        descriptor: Descriptor::InBand,
+        payload: &[packet.as_bytes()],
+    };
+    let mut waiting = 0;
+    while rig.driver.ring.outgoing.write(&outgoing).is_ok() {
+        waiting += 1;
+    }
+    // The request is copied out, and its room is the guest's for as long as the disk takes.
+    let accepted = rig.queue.accept(&rig.luns, &rig.ram).unwrap();
+    assert!(matches!(accepted.next, Next::Busy));
+    assert!(accepted.signal.is_needed(), "the guest waits for it");
+    assert!(rig.driver.ring.outgoing.write(&outgoing).is_ok());
+    for ticket in tickets {
+        let _ = rig.queue.complete(ticket, Ok(())).unwrap();
+    }
+    let mut answers = 0;
+    while answers < 1 + waiting + 1 {
+        rig.run().unwrap();
+        answers += std::iter::from_fn(|| rig.driver.receive()).count();
+    }
+    assert_eq!(answers, 1 + waiting + 1);
+}
+
+#[test]
 fn a_ticket_of_another_queue_or_time_is_refused() {
     let mut rig = async_rig::<2>();
     let mut other = async_rig::<2>();
