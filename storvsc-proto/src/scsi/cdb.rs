@@ -54,8 +54,7 @@ impl Cdb {
         let Some(missing) = missing.filter(|_| len > 0) else {
             return Err(CdbLengthError { len: len.into() });
         };
-        // Of fewer than 16 missing bytes, so that not all bits are shifted out.
-        let kept = u128::MAX >> missing.wrapping_mul(u8::BITS);
+        let kept = u128::MAX.unbounded_shr(missing.saturating_mul(u8::BITS));
         Ok(Self {
             bytes: (u128::from_le_bytes(bytes) & kept).to_le_bytes(),
             len,

@@ -24,13 +24,15 @@
 
 mod message;
 mod packet;
+mod parts;
 mod properties;
 mod srb;
 mod version;
 
-pub use message::{Completion, CompletionBody, EncodedPacket, GuestMessage, HostMessage, WireError};
-pub(crate) use message::{SrbPacket, srb};
+pub use message::{Completion, CompletionBody, GuestMessage, HostMessage};
 pub use packet::{MAX_BODY_LEN, MAX_PACKET_LEN, NtStatus, Operation, PacketFlags, PacketForm, PacketHeader};
+pub use parts::{EncodedPacket, WireError};
+pub(crate) use parts::{SrbPacket, srb};
 pub use properties::{
     ChannelProperties, FcHbaData, NotificationBody, OfferFlags, OfferProperties, PropertyFlags,
     SubChannelsBody,
