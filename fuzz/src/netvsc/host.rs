@@ -11,7 +11,8 @@ use netvsc_proto::wire::rndis::PacketFilter;
 use netvsc_proto::wire::rndis_message;
 use vmbus_ringbuf::wire::PacketType;
 
-use super::guest_message::{Content, Packet, Place};
+use super::guest_message::Place;
+pub use super::guest_message::{Content, Packet};
 use super::guest_rndis::Rndis;
 use super::region::Region;
 use super::vmm::{SECTIONS, Vmm};

@@ -189,11 +189,7 @@ impl Model {
             Step::Hear(message, mangle) => {
                 let mut bytes = match (&message, self.message(&message)) {
                     (_, Some(message)) => message.encode().to_vec(),
-                    (Message::Raw(kind, body), None) => {
-                        let mut bytes = vec![*kind, 0, 0, 0, 0, 0, 0, 0];
-                        bytes.extend(&body.0);
-                        bytes
-                    }
+                    (Message::Raw(kind, body), None) => super::raw(*kind, body),
                     (_, None) => Vec::new(),
                 };
                 mangle.apply(&mut bytes);

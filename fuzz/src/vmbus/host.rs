@@ -82,11 +82,7 @@ impl Message {
             user_data: [0; USER_DEFINED_SIZE],
         };
         let message = match self {
-            Self::Raw(kind, body) => {
-                let mut bytes = vec![*kind, 0, 0, 0, 0, 0, 0, 0];
-                bytes.extend(&body.0);
-                return bytes;
-            }
+            Self::Raw(kind, body) => return super::raw(*kind, body),
             Self::Contact(version, vp, target, client) => GuestMessage::InitiateContact(InitiateContact {
                 request: ContactRequest {
                     version: Version::NAMED[usize::from(*version) % Version::NAMED.len()],

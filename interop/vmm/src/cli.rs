@@ -11,6 +11,7 @@ use vmm::image::DiskConfig;
 use vmm::machine::Config;
 use vmm::net::{NetConfig, Network};
 use vmm::services::ServicesConfig;
+use vmm::trace::SHOWN;
 
 /// Boots a Linux kernel on a virtual machine whose only disk and network card are VMBus devices.
 ///
@@ -87,6 +88,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 
+    /// How many bytes of each packet the trace shows in hexadecimal digits; more than 32, of each channel message too
+    #[arg(long, value_name = "COUNT", default_value_t = SHOWN)]
+    trace_bytes: u16,
+
     /// Write counters to this file when the machine has ended
     #[arg(long, value_name = "FILE.json")]
     pub(crate) stats: Option<PathBuf>,
@@ -138,6 +143,7 @@ impl Arguments {
             }),
             services: self.services(),
             trace: self.trace.clone(),
+            trace_bytes: self.trace_bytes,
             test_ports: self.test_ports,
         }
     }

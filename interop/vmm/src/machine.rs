@@ -50,6 +50,8 @@ pub struct Config {
     pub services: ServicesConfig,
     /// Where to write a trace of the bus.
     pub trace: Option<PathBuf>,
+    /// How many bytes of each packet it shows.
+    pub trace_bytes: u16,
     /// Whether it has the ports for a guest that tests.
     pub test_ports: bool,
 }
@@ -165,7 +167,11 @@ impl Machine {
         let ram: &'static Ram = Box::leak(Box::new(memory::allocate(config.memory_mib)?));
         let entry = boot::load(&config.boot, ram, config.memory_mib, config.cpus)?;
         let kvm_fd = open_kvm()?;
-        let tracer = config.trace.as_deref().map(open_trace).transpose()?;
+        let tracer = config
+            .trace
+            .as_deref()
+            .map(|path| open_trace(path, config.trace_bytes))
+            .transpose()?;
         let vm = Arc::new(kvm_fd.create_vm().map_err(kvm("make a virtual machine"))?);
         vm.set_tss_address(layout::KVM_TSS)
             .map_err(kvm("place its task state"))?;
@@ -281,13 +287,13 @@ fn by_controller(images: Vec<Image>) -> BTreeMap<u8, Vec<Image>> {
     controllers
 }
 
-fn open_trace(path: &Path) -> Result<Arc<Tracer>> {
+fn open_trace(path: &Path, shown: u16) -> Result<Arc<Tracer>> {
     let failed = |source| Error::File {
         what: "trace",
         path: path.to_owned(),
         source,
     };
-    Ok(Arc::new(Tracer::create(path).map_err(failed)?))
+    Ok(Arc::new(Tracer::create(path, shown).map_err(failed)?))
 }
 
 /// Does nothing; that a signal arrives is what makes `KVM_RUN` return.

@@ -15,8 +15,8 @@ use std::time::Instant;
 use vmbus_proto::ringbuf::{ControlWord, PacketType, RingMem, RingPair};
 use vmbus_proto::wire::{GuestMessage, HostMessage};
 
-/// Bytes of a packet's payload that are shown in hexadecimal digits.
-const SHOWN: usize = 32;
+/// Bytes of a packet's payload that are shown in hexadecimal digits, unless more are wanted.
+pub const SHOWN: u16 = 32;
 /// Bytes of a packet's payload that are decoded.
 const DECODED: usize = 512;
 /// Bytes before a packet's payload, and after it.
@@ -27,17 +27,20 @@ const TRAILER: u32 = 8;
 #[derive(Debug)]
 pub struct Tracer {
     begin: Instant,
+    /// Bytes of each packet that are shown.
+    shown: usize,
     file: Mutex<LineWriter<File>>,
 }
 
 impl Tracer {
-    /// A trace in a new file.
+    /// A trace in a new file, with so many bytes of each packet; with more than [`SHOWN`], of each channel message too.
     ///
     /// # Errors
     /// The file cannot be made.
-    pub fn create(path: &Path) -> io::Result<Self> {
+    pub fn create(path: &Path, shown: u16) -> io::Result<Self> {
         Ok(Self {
             begin: Instant::now(),
+            shown: shown.into(),
             file: Mutex::new(LineWriter::new(File::create(path)?)),
         })
     }
@@ -45,16 +48,33 @@ impl Tracer {
     /// The guest posted a channel message.
     pub(crate) fn guest_message(&self, payload: &[u8]) {
         match GuestMessage::decode(payload) {
-            Ok(message) => self.line("vmbus", true, &message),
-            Err(error) => self.line("vmbus", true, &format_args!("{error} | {}", Hex(payload))),
+            Ok(message) => self.message(true, &message, payload),
+            Err(error) => self.line("vmbus", true, &format_args!("{error} | {}", self.hex(payload))),
         }
     }
 
     /// The host posted one.
     pub(crate) fn host_message(&self, message: &Message) {
-        match message.payload().map(HostMessage::decode) {
-            Some(Ok(message)) => self.line("vmbus", false, &message),
+        let payload = message.payload();
+        match payload.map(HostMessage::decode) {
+            Some(Ok(message)) => self.message(false, &message, payload.unwrap_or_default()),
             other => self.line("vmbus", false, &format_args!("{other:?}")),
+        }
+    }
+
+    fn message(&self, from_guest: bool, message: &dyn Display, payload: &[u8]) {
+        if self.shown > SHOWN.into() {
+            let bytes = format_args!("{message} | {} bytes {}", payload.len(), self.hex(payload)).to_string();
+            self.line("vmbus", from_guest, &bytes);
+        } else {
+            self.line("vmbus", from_guest, message);
+        }
+    }
+
+    fn hex<'a>(&self, bytes: &'a [u8]) -> Hex<'a> {
+        Hex {
+            bytes,
+            shown: self.shown,
         }
     }
 
@@ -160,27 +180,31 @@ impl<R: RingMem> TracedRing<R> {
         let offset = u32::from(u16::from_le_bytes([offset0, offset1])) * 8;
         let end = u32::from(u16::from_le_bytes([len0, len1])) * 8;
         let payload_len = end.saturating_sub(offset);
-        let mut payload = vec![0; DECODED.min(payload_len as usize)];
+        let wanted = DECODED.max(tap.tracer.shown);
+        let mut payload = vec![0; wanted.min(payload_len as usize)];
         self.ring.read((at + offset % len) % len, &mut payload);
         let mut text = format!("{kind} id {transaction:#x}");
         if let Some(words) = tap.device.describe(tap.from_guest, kind, &payload) {
             let _infallible = write!(text, ": {words}");
         }
-        let _infallible = write!(text, " | {payload_len} bytes {}", Hex(&payload));
+        let _infallible = write!(text, " | {payload_len} bytes {}", tap.tracer.hex(&payload));
         tap.tracer.line(&tap.place, tap.from_guest, &text);
         (at + end.max(DESCRIPTOR) + TRAILER) % len
     }
 }
 
 /// The first bytes of something, in hexadecimal digits.
-struct Hex<'a>(&'a [u8]);
+struct Hex<'a> {
+    bytes: &'a [u8],
+    shown: usize,
+}
 
 impl Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0.iter().take(SHOWN) {
+        for byte in self.bytes.iter().take(self.shown) {
             write!(f, "{byte:02x}")?;
         }
-        if self.0.len() > SHOWN {
+        if self.bytes.len() > self.shown {
             f.write_str("...")
         } else {
             Ok(())

@@ -111,6 +111,7 @@ const FUZZ_EXAMPLES: &str = "\
 Examples:
   cargo xtask fuzz                                   every target, 20 s each
   cargo xtask fuzz --target ring_pair --seconds 900  one of them, for a quarter of an hour
+  cargo xtask fuzz --coverage                        how much of each crate the corpora reach
 
 Exit status: 0 when nothing is found, 1 when something is, 2 when the task cannot start: a missing prerequisite or
 an argument that is no good.";
@@ -152,6 +153,14 @@ pub(crate) struct FuzzOptions {
     /// Fuzz each target for so long
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub(crate) seconds: u64,
+
+    /// How many targets to fuzz at a time
+    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) jobs: u8,
+
+    /// Instead, tell how much of each crate the targets reach with their corpora
+    #[arg(long, conflicts_with = "seconds")]
+    pub(crate) coverage: bool,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -248,6 +257,10 @@ pub(crate) struct LinuxOptions {
     /// Write every channel message and the first bytes of every packet, decoded, one line each
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+
+    /// How many bytes of each packet, and of each channel message, the trace shows in hexadecimal digits
+    #[arg(long, value_name = "COUNT", requires = "trace")]
+    pub(crate) trace_bytes: Option<u16>,
 
     /// Write the network card's frames as a packet capture
     #[arg(long, value_name = "FILE")]

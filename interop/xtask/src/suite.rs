@@ -32,7 +32,7 @@ enum Runs {
     },
 }
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -115,6 +115,13 @@ const STEPS: [Step; 16] = [
         run: Runs::Cargo {
             arguments: "doc --workspace --no-deps --all-features",
             environment: &[("RUSTDOCFLAGS", "-D warnings")],
+        },
+    },
+    Step {
+        name: "fuzz",
+        run: Runs::Cargo {
+            arguments: "xtask fuzz --seconds 20 --jobs 2",
+            environment: &[],
         },
     },
     Step {

@@ -30,6 +30,7 @@ pub(super) fn ours(
         disks,
         stats,
         trace,
+        trace_bytes: None,
         pcap,
         options: &["--test-ports"],
     }

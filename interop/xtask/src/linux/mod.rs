@@ -136,6 +136,7 @@ impl Run<'_> {
             disks: disks.iter().map(|disk| disk.drive.clone()).collect(),
             stats,
             trace: self.outputs.trace.clone(),
+            trace_bytes: self.options.trace_bytes,
             pcap: self.outputs.pcap.clone(),
             options: VMM_OPTIONS,
         };

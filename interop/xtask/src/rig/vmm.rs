@@ -28,6 +28,8 @@ pub(crate) struct Invocation {
     pub(crate) disks: Vec<Drive>,
     pub(crate) stats: PathBuf,
     pub(crate) trace: Option<PathBuf>,
+    /// How many bytes of each packet the trace shows, if not as many as usual.
+    pub(crate) trace_bytes: Option<u16>,
     pub(crate) pcap: Option<PathBuf>,
     /// Further options.
     pub(crate) options: &'static [&'static str],
@@ -58,6 +60,9 @@ impl Invocation {
             if let Some(file) = file {
                 option(name, file.as_os_str());
             }
+        }
+        if let Some(count) = self.trace_bytes {
+            arguments.extend(["--trace-bytes".into(), count.to_string().into()]);
         }
         arguments.extend(self.options.iter().map(OsString::from));
         arguments
@@ -148,6 +153,7 @@ mod tests {
             disks: vec![drive("a", ""), drive("b", "ro")],
             stats: "stats.json".into(),
             trace: None,
+            trace_bytes: None,
             pcap: Some("nic.pcap".into()),
             options: &[],
         }

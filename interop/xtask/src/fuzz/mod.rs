@@ -1,9 +1,13 @@
 //! `cargo xtask fuzz`: the fuzz targets, each for a while.
 
+mod coverage;
+
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use comfy_table::CellAlignment;
@@ -25,6 +29,10 @@ pub(crate) fn run(options: &FuzzOptions) -> Result<ExitCode> {
     let folder = workspace.root.join("fuzz");
     let targets = targets(&folder)?;
     let chosen = options.choose(&targets)?;
+    if options.coverage {
+        coverage::run(&workspace, &folder, &chosen)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let cargo = FuzzCargo::find(&folder)?;
 
     let mut build = cargo.command("build");
@@ -34,16 +42,42 @@ pub(crate) fn run(options: &FuzzOptions) -> Result<ExitCode> {
     progress::step("Building", "the fuzz targets", || command::run(&mut build))?;
 
     let logs = workspace.target.join("fuzz");
-    let mut results = Vec::new();
-    for target in chosen {
-        results.push((target, cargo.fuzz(target, options.seconds, &logs)?));
-    }
+    let results = side_by_side(options.jobs.into(), &chosen, |target| {
+        cargo.fuzz(target, options.seconds, &logs)
+    })?;
     print(&results);
     Ok(if results.iter().all(|(_, ended)| ended.ok) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Runs so many of them at a time, and gives what came of each, in their order.
+fn side_by_side<'t, T: Send>(
+    jobs: usize,
+    targets: &[&'t str],
+    run: impl Fn(&'t str) -> Result<T> + Sync,
+) -> Result<Vec<(&'t str, T)>> {
+    let waiting = Mutex::new(targets.iter().copied().enumerate());
+    let ended = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some((index, target)) = next else { return };
+                    let came = run(target).map(|came| (target, came));
+                    ended
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .insert(index, came);
+                }
+            });
+        }
+    });
+    let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ended.into_values().collect()
 }
 
 impl FuzzOptions {
@@ -281,11 +315,24 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_side_by_side_is_told_in_order() {
+        let targets = ["c", "b", "a"];
+        for jobs in 1..5 {
+            let came = side_by_side(jobs, &targets, |target| Ok(target.len())).unwrap();
+            assert_eq!(came, targets.map(|target| (target, 1)));
+            let failed = side_by_side(jobs, &targets, |_| Err::<(), _>(bad_input("no")));
+            assert_eq!(failed.unwrap_err().to_string(), "no");
+        }
+    }
+
+    #[test]
     fn a_target_is_chosen_by_its_name() {
         let targets = ["ring_pair", "decode_all"].map(str::to_owned);
         let options = |target: Option<&str>| FuzzOptions {
             target: target.map(str::to_owned),
             seconds: 1,
+            jobs: 1,
+            coverage: false,
         };
         assert_eq!(options(None).choose(&targets).unwrap().len(), 2);
         assert_eq!(
