@@ -96,22 +96,32 @@ impl<T> IntoIterator for Steps<T> {
     }
 }
 
-/// Runs what stands in files.
+/// Runs what stands in files, and in the files of folders. Gives how many of them are inputs.
 ///
 /// # Errors
 /// When one cannot be read.
 pub fn run_files<T: for<'a> Arbitrary<'a>>(
-    files: impl Iterator<Item: AsRef<Path>>,
+    paths: impl Iterator<Item: AsRef<Path>>,
     run: impl Fn(T),
-) -> std::io::Result<()> {
-    for file in files {
-        run_bytes(&std::fs::read(file)?, &run);
+) -> std::io::Result<usize> {
+    let mut inputs = 0;
+    for path in paths {
+        if !path.as_ref().is_dir() {
+            inputs += usize::from(run_bytes(&std::fs::read(path)?, &run));
+            continue;
+        }
+        for entry in path.as_ref().read_dir()? {
+            // A fuzzer that is at work there may have taken it away.
+            if let Ok(bytes) = std::fs::read(entry?.path()) {
+                inputs += usize::from(run_bytes(&bytes, &run));
+            }
+        }
     }
-    Ok(())
+    Ok(inputs)
 }
 
 /// Runs an input, as the fuzzer does. Tells whether the bytes are one.
-pub fn run_bytes<T: for<'a> Arbitrary<'a>>(bytes: &[u8], run: impl Fn(T)) -> bool {
+fn run_bytes<T: for<'a> Arbitrary<'a>>(bytes: &[u8], run: impl Fn(T)) -> bool {
     T::arbitrary_take_rest(Unstructured::new(bytes)).map(run).is_ok()
 }
 

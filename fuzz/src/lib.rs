@@ -20,7 +20,7 @@ pub mod vmbus;
 pub use libfuzzer_sys;
 
 /// The program of a target, by its module: a fuzzer, or, without `--cfg fuzzing`, one that runs the inputs in the files
-/// that it is given.
+/// and folders that it is given.
 #[macro_export]
 macro_rules! target {
     ($($module:ident)::+) => {
@@ -29,7 +29,7 @@ macro_rules! target {
 
         #[cfg(not(fuzzing))]
         fn main() -> std::io::Result<()> {
-            $crate::input::run_files(std::env::args_os().skip(1), $crate::$($module)::+::Input::run)
+            $crate::input::run_files(std::env::args_os().skip(1), $crate::$($module)::+::Input::run).map(drop)
         }
     };
 }

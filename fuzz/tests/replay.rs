@@ -3,15 +3,11 @@
 use std::path::Path;
 
 use arbitrary::Arbitrary;
-use vmbus_fuzz::input::run_bytes;
+use vmbus_fuzz::input::run_files;
 
 fn replay<T: for<'a> Arbitrary<'a>>(target: &str, run: impl Fn(T)) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
-    let mut inputs = 0;
-    for entry in folder.read_dir().expect("the target has a corpus") {
-        let bytes = std::fs::read(entry.expect("an entry").path()).expect("a file");
-        inputs += usize::from(run_bytes(&bytes, &run));
-    }
+    let inputs = run_files([folder].iter(), run).expect("the target has a corpus");
     assert!(inputs > 10, "{inputs} inputs of {target}");
 }
 

@@ -257,10 +257,11 @@ impl Model {
         assert!(self.ram.accesses.get() <= 1, "bounded work");
         if result.is_ok() {
             assert!(flag < 2048);
+            // What the guest would do meanwhile is not to be done by the look at it.
+            self.ram.calm();
             let word = self.events + (u64::from(sint.number()) << 8) + u64::from(flag / 32) * 4;
             assert!(self.ram.load_u32(word).expect("was set") >> (flag % 32) & 1 != 0);
             // Once set it is not news any more.
-            self.ram.calm();
             assert_eq!(set_event_flag(&self.ram, self.events, sint, flag), Ok(false));
         }
     }

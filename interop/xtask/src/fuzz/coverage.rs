@@ -84,7 +84,9 @@ pub(super) fn run(workspace: &Workspace, folder: &Path, targets: &[&str]) -> Res
         .args(["build", "--bins", "--manifest-path"])
         .arg(folder.join("Cargo.toml"))
         .env("CARGO_TARGET_DIR", &target)
-        .env("RUSTFLAGS", "-C instrument-coverage");
+        .env("RUSTFLAGS", "-C instrument-coverage")
+        // Procedural macros count too, and would write where they happen to run.
+        .env("LLVM_PROFILE_FILE", target.join("build/%p.profraw"));
     progress::step("Building", "the fuzz targets, with counters", || {
         command::run(&mut build)
     })?;
@@ -98,22 +100,16 @@ pub(super) fn run(workspace: &Workspace, folder: &Path, targets: &[&str]) -> Res
         .map(|name| target.join("debug").join(name))
         .collect();
     for (name, program) in targets.iter().zip(&programs) {
-        let mut inputs = Vec::new();
-        for corpus in [
-            folder.join("corpus").join(name),
-            workspace.target.join("fuzz/corpus").join(name),
-        ] {
-            if corpus.is_dir() {
-                for entry in corpus.read_dir()? {
-                    inputs.push(entry?.path());
-                }
-            }
-        }
-        progress::say("Running", format_args!("{name} on {} inputs", inputs.len()));
-        for some in inputs.chunks(1000) {
-            let profile = profiles.join(format!("{name}-%p.profraw"));
-            command::run(Command::new(program).args(some).env("LLVM_PROFILE_FILE", profile))?;
-        }
+        let corpora = [folder.to_owned(), workspace.target.join("fuzz")];
+        let corpora = corpora.map(|folder| folder.join("corpus").join(name));
+        let profile = profiles.join(format!("{name}.profraw"));
+        progress::step("Running", name, || {
+            command::run(
+                Command::new(program)
+                    .args(corpora.iter().filter(|corpus| corpus.is_dir()))
+                    .env("LLVM_PROFILE_FILE", profile),
+            )
+        })?;
     }
     let merged = target.join("fuzz.profdata");
     command::run(
