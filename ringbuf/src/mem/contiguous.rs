@@ -114,8 +114,8 @@ impl ContiguousRing {
     }
 
     #[cold]
-    fn write_packet_split(&self, offset: u32, head: [u64; 2], payload: &[u8], trailer: u64) {
-        write_packet_by_parts(self, offset, head, payload, trailer);
+    fn write_packet_split(&self, offset: u32, first: u64, second: u64, payload: &[u8], trailer: u64) {
+        write_packet_by_parts(self, offset, [first, second], payload, trailer);
     }
 
     #[cold]
@@ -201,12 +201,14 @@ impl RingMem for ContiguousRing {
 
     #[inline]
     fn write_packet(&self, offset: u32, head: [u64; 2], payload: &[u8], trailer: u64) {
+        // One by one, as an array would be laid down in memory for each packet, for the call that hardly one needs.
+        let [first, second] = head;
         match self.whole(offset, copy::packet_len(payload.len())) {
             // SAFETY: `whole` vouches for the bytes; area and offset are multiples of 8.
             Some(dst) if offset.is_multiple_of(8) => unsafe {
-                copy::write_packet(dst, head, payload, trailer);
+                copy::write_packet(dst, [first, second], payload, trailer);
             },
-            _ => self.write_packet_split(offset, head, payload, trailer),
+            _ => self.write_packet_split(offset, first, second, payload, trailer),
         }
     }
 }

@@ -89,9 +89,32 @@ pub(super) unsafe fn read_head(src: *mut u8) -> [u64; 2] {
 #[inline]
 pub(super) unsafe fn write_head(dst: *mut u8, [first, second]: [u64; 2]) {
     // SAFETY: by the contract.
+    unsafe { write_pair(dst, [first.to_le(), second.to_le()]) }
+}
+
+/// Writes two words as they are.
+///
+/// By one instruction where there is one. A core that waits for a cache line of the other end's goes on with as many stores as
+/// its queue has places, so each store that is spared lets it wait for more lines at a time.
+///
+/// # Safety
+///
+/// `dst` is valid for writing 16 bytes, and a multiple of 8.
+#[inline(always)]
+unsafe fn write_pair(dst: *mut u8, words: [u64; 2]) {
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2", not(miri)))]
+    // SAFETY: 16 bytes of any value are a vector's. The instruction writes the 16 bytes of the contract, and is foreign code to
+    // the compiler, as the `memcpy` above.
     unsafe {
-        write_word(dst, first);
-        write_word(dst.add(8), second);
+        let words: core::arch::x86_64::__m128i = core::mem::transmute::<[u64; 2], _>(words);
+        core::arch::asm!("movups [{0}], {1}", in(reg) dst, in(xmm_reg) words, options(nostack, preserves_flags));
+    }
+    #[cfg(not(all(target_arch = "x86_64", target_feature = "sse2", not(miri))))]
+    // SAFETY: by the contract.
+    unsafe {
+        let [first, second] = words;
+        write_word(dst, u64::from_le(first));
+        write_word(dst.add(8), u64::from_le(second));
     }
 }
 
@@ -107,6 +130,12 @@ pub(super) unsafe fn write_packet(dst: *mut u8, head: [u64; 2], payload: &[u8], 
     unsafe {
         write_head(dst, head);
         let end = dst.add(packet_len(payload.len()).wrapping_sub(8));
+        if let Some((whole, [])) = payload.split_first_chunk::<16>() {
+            // As long as the shortest messages of netvsc and others are: two words, without a call.
+            let words = zerocopy::transmute!(*whole);
+            write_pair(dst.add(16), words);
+            return write_word(end, trailer);
+        }
         // The last word of payload first gets its padding, then the payload's last bytes over it.
         if !payload.len().is_multiple_of(8) {
             write_word(end.sub(8), 0);
