@@ -210,6 +210,26 @@ fn one_way(units: usize, mask: bool, without: Without) {
     });
 }
 
+/// As [`one_way`], but the receiver opens the ring while the sender already sends, and finds the mask set by who had it before.
+fn opened_late(without: Without) {
+    model(3).check(move || {
+        let ring = Ring(Arc::new(Memory::new(ROOMY, without)));
+        let wires = Wires::new();
+        ring.store(ControlWord::InterruptMask, 1);
+        let mut producer = Producer::new(ring.clone()).unwrap();
+        let sender = thread::spawn({
+            let wires = wires.clone();
+            move || {
+                send(&mut producer, &wires, 1);
+                send(&mut producer, &wires, 2);
+            }
+        });
+        let mut consumer = Consumer::new(ring).unwrap();
+        receive(&mut consumer, &wires, &mut 1, 2, false);
+        sender.join().unwrap();
+    });
+}
+
 /// Room for both packets, and for one only.
 const ROOMY: usize = 7;
 const TIGHT: usize = 4;
@@ -307,4 +327,28 @@ fn without_release_room_is_written_over_while_it_is_read() {
 #[should_panic(expected = "Causality violation")]
 fn without_acquire_room_is_written_over_while_it_is_read() {
     one_way(TIGHT, false, Without::Acquire(ControlWord::ReadIndex));
+}
+
+#[test]
+fn packets_arrive_that_were_sent_before_the_ring_was_opened() {
+    opened_late(Without::Nothing);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn without_the_barrier_after_opening_a_packet_goes_unnoticed() {
+    opened_late(Without::Barrier(ControlWord::InterruptMask));
+}
+
+/// The words that tell who sleeps are between barriers of both ends, which do what an ordering of theirs would. So memory that orders
+/// nothing but the indices loses nothing.
+#[test]
+fn words_beside_the_indices_need_no_ordering_of_their_own() {
+    for word in [ControlWord::InterruptMask, ControlWord::PendingSendSize] {
+        for without in [Without::Release(word), Without::Acquire(word)] {
+            for units in [ROOMY, TIGHT] {
+                one_way(units, true, without);
+            }
+        }
+    }
 }
