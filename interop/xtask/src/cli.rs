@@ -69,6 +69,13 @@ pub(crate) enum Task {
     #[command(after_help = FUZZ_EXAMPLES)]
     Fuzz(FuzzOptions),
 
+    /// Run the ring's tests under the address sanitizer
+    ///
+    /// The ring's memory is the one place where packets are copied by pointers: its tests run again with every access judged.
+    ///
+    /// Needs a Rust toolchain with the address sanitizer, as `cargo xtask fuzz` does, and sees to it in the same way.
+    Asan,
+
     /// Measure the ring and the devices, each beside what the memory itself takes
     ///
     /// Runs the benchmarks of the ring, on one thread and on two, and of a guest and a host in one process, and sets each beside its

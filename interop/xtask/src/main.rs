@@ -15,6 +15,7 @@ mod panic_free;
 mod progress;
 mod report;
 mod rig;
+mod sanitizer;
 mod suite;
 mod workspace;
 
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         cli::Task::Guest(options) => guest::run(&options),
         cli::Task::Fuzz(options) => fuzz::run(&options),
         cli::Task::Bench(options) => bench::run(&options),
+        cli::Task::Asan => sanitizer::run(),
         cli::Task::NoStd => no_std::run(),
         cli::Task::PanicFree(options) => panic_free::run(&options),
         cli::Task::Layouts(options) => layouts::run(&options),

@@ -32,7 +32,7 @@ enum Runs {
     },
 }
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 19] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -79,6 +79,21 @@ const STEPS: [Step; 17] = [
         name: "fuzz, corpora",
         run: Runs::Cargo {
             arguments: "test --manifest-path fuzz/Cargo.toml",
+            environment: &[],
+        },
+    },
+    Step {
+        name: "ring under asan",
+        run: Runs::Cargo {
+            arguments: "xtask asan",
+            environment: &[],
+        },
+    },
+    Step {
+        // Each once: that they run, not how fast.
+        name: "benchmarks, once",
+        run: Runs::Cargo {
+            arguments: "test --package vmbus-ringbuf --package loopback --benches",
             environment: &[],
         },
     },

@@ -15,6 +15,7 @@ use comfy_table::CellAlignment;
 use crate::cli::FuzzOptions;
 use crate::report::table;
 use crate::rig::{can_install, install};
+use crate::sanitizer::Sanitizer;
 use crate::workspace::Workspace;
 use crate::{bad_input, command, progress};
 
@@ -118,8 +119,7 @@ fn targets(folder: &Path) -> Result<Vec<String>> {
 /// `cargo fuzz`, and a compiler that has the address sanitizer.
 struct FuzzCargo {
     folder: PathBuf,
-    /// A toolchain by name, in place of the one that runs this task.
-    toolchain: Option<&'static str>,
+    sanitizer: Sanitizer,
 }
 
 /// How the run of one target ended.
@@ -133,7 +133,7 @@ struct Ended {
 impl FuzzCargo {
     /// Installs what is missing, where that is possible.
     fn find(folder: &Path) -> Result<Self> {
-        let toolchain = toolchain()?;
+        let sanitizer = Sanitizer::find()?;
         ensure_compiler()?;
         let has_cargo_fuzz = || command::output(command::cargo().args(["fuzz", "--version"])).is_ok();
         if !has_cargo_fuzz() {
@@ -149,23 +149,14 @@ impl FuzzCargo {
         }
         Ok(Self {
             folder: folder.to_owned(),
-            toolchain,
+            sanitizer,
         })
     }
 
     fn command(&self, subcommand: &str) -> Command {
-        let mut cargo = match self.toolchain {
-            None => command::cargo(),
-            Some(toolchain) => {
-                let mut rustup = command::tool("rustup");
-                rustup.args(["run", toolchain, "cargo"]);
-                rustup
-            }
-        };
+        let mut cargo = self.sanitizer.cargo();
         cargo
             .current_dir(&self.folder)
-            // Sanitizers are asked for by options that are not stable.
-            .env("RUSTC_BOOTSTRAP", "1")
             .args(["fuzz", subcommand, "--fuzz-dir"])
             .arg(&self.folder);
         cargo
@@ -225,46 +216,6 @@ fn figure(said: &str, mark: &str) -> String {
     let after = said.rfind(mark).map(|at| &said[at + mark.len()..]);
     let word = after.and_then(|after| after.split_whitespace().next());
     word.unwrap_or("?").to_owned()
-}
-
-/// The toolchain that runs this task, if it has the sanitizer, else rustup's nightly one.
-fn toolchain() -> Result<Option<&'static str>> {
-    let own = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    if has_sanitizer(&mut Command::new(own)) {
-        return Ok(None);
-    }
-    let nightly = || has_sanitizer(command::tool("rustup").args(["run", "nightly", "rustc"]));
-    if command::find("rustup").is_some() && !nightly() {
-        progress::step("Installing", "the nightly toolchain", || {
-            // Without a network this fails, which is told below.
-            let _ = command::run(command::tool("rustup").args([
-                "toolchain",
-                "install",
-                "nightly",
-                "--profile",
-                "minimal",
-            ]));
-        });
-    }
-    if command::find("rustup").is_some() && nightly() {
-        return Ok(Some("nightly"));
-    }
-    Err(bad_input(
-        "missing on this machine: a Rust toolchain with the address sanitizer; do: rustup toolchain install nightly",
-    ))
-}
-
-fn has_sanitizer(rustc: &mut Command) -> bool {
-    let Ok(folder) = command::text(rustc.args(["--print", "target-libdir"])) else {
-        return false;
-    };
-    let Ok(entries) = Path::new(folder.trim()).read_dir() else {
-        return false;
-    };
-    let is_runtime = |name: &str| name.ends_with("_rt.asan.a") || name.ends_with("_rt.asan.dylib");
-    entries
-        .flatten()
-        .any(|entry| is_runtime(&entry.file_name().to_string_lossy()))
 }
 
 /// libFuzzer is built from C++.
