@@ -62,16 +62,24 @@ pub(crate) fn share(taken: Duration, iters: u64, done: u64) -> Duration {
     Duration::from_nanos(nanos.try_into().unwrap_or(u64::MAX))
 }
 
-/// Looks again and again, as a side that polls does, until there is something. Lets other programs run after a while, as there may be
-/// fewer processors than threads.
-pub(crate) fn poll<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    loop {
-        for _ in 0..10_000 {
-            if let Some(found) = look() {
-                return found;
-            }
-            hint::spin_loop();
-        }
+/// Waits a moment before the next look, as a side that polls does. Lets other programs run after many, as there may be fewer processors
+/// than threads.
+pub(crate) fn pause(tries: &mut u32) {
+    *tries += 1;
+    if tries.is_multiple_of(10_000) {
         thread::yield_now();
+    } else {
+        hint::spin_loop();
+    }
+}
+
+/// Looks again and again until there is something.
+pub(crate) fn poll<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let mut tries = 0;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        pause(&mut tries);
     }
 }

@@ -98,25 +98,43 @@ pub(crate) fn transfer<const LEN: usize>(size: usize, batches: u64) -> Duration 
     two_threads(writer, reader)
 }
 
-/// How long it takes to tell a number to another thread, which tells it back, `count` times: one cache line each way.
-pub(crate) fn ping_pong(count: u32) -> Duration {
+/// How long it takes to tell a number to another thread, which tells it back, `count` times: one cache line each way, and before it the
+/// line that the packet itself would be in if `WITH_DATA`.
+pub(crate) fn ping_pong<const WITH_DATA: bool>(count: u32) -> Duration {
     /// A line, and the one beside it that processors fetch along.
     #[repr(align(128))]
     struct Line(AtomicU32);
-    let [there, back] = &[const { Line(AtomicU32::new(0)) }; 2];
-    let wait = |line: &Line, number: u32| {
-        poll(|| (line.0.load(Ordering::Acquire) == number).then_some(()));
+    struct Way {
+        index: Line,
+        data: Line,
+    }
+    let way = || Way {
+        index: Line(AtomicU32::new(0)),
+        data: Line(AtomicU32::new(0)),
+    };
+    let [there, back] = &[way(), way()];
+    let tell = |way: &Way, number: u32| {
+        if WITH_DATA {
+            way.data.0.store(number, Ordering::Relaxed);
+        }
+        way.index.0.store(number, Ordering::Release);
+    };
+    let wait = |way: &Way, number: u32| {
+        poll(|| (way.index.0.load(Ordering::Acquire) == number).then_some(()));
+        if WITH_DATA {
+            assert_eq!(way.data.0.load(Ordering::Relaxed), number);
+        }
     };
     let caller = move || {
         for number in 1..=count {
-            there.0.store(number, Ordering::Release);
+            tell(there, number);
             wait(back, number);
         }
     };
     let answerer = move || {
         for number in 1..=count {
             wait(there, number);
-            back.0.store(number, Ordering::Release);
+            tell(back, number);
         }
         Instant::now()
     };
