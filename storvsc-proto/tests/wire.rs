@@ -164,6 +164,20 @@ fn sense() -> impl Strategy<Value = Sense> {
 
 proptest! {
     #[test]
+    fn a_cdb_has_nothing_beyond_its_length(request in srb(), len in 0..=u8::MAX) {
+        let request = ScsiRequest { cdb_length: len, ..request };
+        let len = usize::from(len);
+        let bytes = request.cdb_or_sense.get(..len.min(17)).unwrap_or_default();
+        let cdb = request.cdb();
+        prop_assert_eq!(cdb.is_ok(), (1..=16).contains(&len));
+        match cdb {
+            // Equal in all of its 16 bytes, of which those beyond the length are zero.
+            Ok(cdb) => prop_assert_eq!(cdb, Cdb::new(bytes).unwrap()),
+            Err(error) => prop_assert_eq!(error.len, len),
+        }
+    }
+
+    #[test]
     fn what_a_guest_sends_decodes_again(message in guest_message()) {
         let long = message.encode(PacketForm::Long);
         prop_assert_eq!(long.as_bytes().len(), 64);
