@@ -95,7 +95,7 @@ impl<T: BlockBackend + ?Sized> BlockBackend for &T {
     }
 }
 
-/// Why a disk did not do what it was asked for. Each becomes the sense data that a guest expects.
+/// Why a disk did not do what it was asked for. Each becomes the status and the sense data that a guest expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BlockError {
@@ -111,6 +111,10 @@ pub enum BlockError {
     /// The storage is full: DATA PROTECT, SPACE ALLOCATION FAILED.
     #[error("no space left")]
     NoSpace,
+    /// The disk takes no more at the moment, and nothing was done: the status BUSY, without sense data. Linux tries again after a
+    /// moment, for as long as it takes.
+    #[error("busy")]
+    Busy,
     /// Not to be written: DATA PROTECT, WRITE PROTECTED.
     #[error("read only")]
     ReadOnly,

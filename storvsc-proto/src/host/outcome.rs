@@ -56,6 +56,16 @@ impl Outcome {
         }
     }
 
+    /// The device takes no command at the moment.
+    pub const fn busy() -> Self {
+        Self {
+            srb_status: SrbStatus::BUSY,
+            scsi_status: ScsiStatus::BUSY,
+            transferred: 0,
+            sense: None,
+        }
+    }
+
     /// There is nothing at this LUN. Linux takes its disk at this LUN away.
     pub const fn no_lun() -> Self {
         Self {
@@ -143,6 +153,7 @@ pub(crate) const fn failure(error: BlockError, writing: bool) -> Outcome {
     let (key, additional) = match error {
         // The device has nothing to say about memory that the guest does not have.
         BlockError::Memory(_) => return Outcome::refused(SrbStatus::INVALID_REQUEST),
+        BlockError::Busy => return Outcome::busy(),
         BlockError::Medium if writing => (SenseKey::MEDIUM_ERROR, AdditionalSense::WRITE_ERROR),
         BlockError::Medium => (SenseKey::MEDIUM_ERROR, AdditionalSense::UNRECOVERED_READ_ERROR),
         BlockError::OutOfRange => (SenseKey::ILLEGAL_REQUEST, AdditionalSense::LBA_OUT_OF_RANGE),

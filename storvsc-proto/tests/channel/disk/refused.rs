@@ -1,7 +1,7 @@
 //! What a disk refuses, and how it says why.
 
 use storvsc_proto::host::{Attention, BlockError, Discard, Geometry};
-use storvsc_proto::scsi::{Command, OperationCode, Sense, SenseKey};
+use storvsc_proto::scsi::{Command, OperationCode, ScsiStatus, Sense, SenseKey};
 use storvsc_proto::wire::SrbStatus;
 use vmbus_proto::hvcall::MemoryError;
 
@@ -86,6 +86,16 @@ fn what_the_disk_says_becomes_sense_data() {
             writing,
             "{error}"
         );
+    }
+    // What is busy has no sense data: the guest tries again.
+    *rig.disk(0).fail.lock().unwrap() = Some(BlockError::Busy);
+    for ended in [
+        rig.command(0, read(0, 1), Data::In(512)),
+        rig.command(0, write(0, 1), Data::Out(&[0; 512])),
+    ] {
+        assert_eq!(ended.srb.srb_status.0, SrbStatus::BUSY.0);
+        assert_eq!((ended.srb.scsi_status.0, ended.sense), (ScsiStatus::BUSY.0, None));
+        assert_eq!(ended.srb.transfer_length.get(), 0);
     }
     // Memory that the guest does not have is no matter of the disk's.
     *rig.disk(0).fail.lock().unwrap() = Some(BlockError::Memory(MemoryError { gpa: 0, len: 1 }));
