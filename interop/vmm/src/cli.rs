@@ -7,6 +7,7 @@ use std::time::Duration;
 use storvsc_proto::host::BlockSize;
 use tracing::level_filters::LevelFilter;
 use vmm::boot::Boot;
+use vmm::faults::FaultsConfig;
 use vmm::image::DiskConfig;
 use vmm::machine::Config;
 use vmm::net::{NetConfig, Network};
@@ -116,6 +117,16 @@ pub(crate) struct Arguments {
     #[arg(long)]
     test_ports: bool,
 
+    /// Have the devices fail at times that follow from the seed: for a guest that has to live with it
+    ///
+    /// Faults begin for SECONDS, 60 where they are not given, which is enough for every kind: the disks of the second controller answer
+    /// late, are busy, have medium errors and unit attentions, are not served, and are taken off the bus and offered again; so is the
+    /// network card, whose cable is also pulled. The disks of the other controllers are only late. The schedule is printed. With
+    /// --test-ports it begins with a byte of 1 at port 0xF8, else with the machine. A controller is taken away once the guest has told by a
+    /// byte of 2 there that it has let go of its disks; without it only the disks go.
+    #[arg(long, value_name = "SEED[,SECONDS]")]
+    pub(crate) faults: Option<FaultsConfig>,
+
     /// How much the VMM says on standard error: error, warn, info, debug, trace
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     pub(crate) log: LevelFilter,
@@ -145,6 +156,7 @@ impl Arguments {
             trace: self.trace.clone(),
             trace_bytes: self.trace_bytes,
             test_ports: self.test_ports,
+            faults: self.faults,
         }
     }
 

@@ -1,9 +1,11 @@
-//! The disk glue: a SCSI controller of `storvsc-proto`'s whose LUNs are images.
+//! The disk glue: a SCSI controller of `storvsc-proto`'s whose LUNs are disks of the VMM's.
 
-use crate::image::Image;
+use crate::memory::Ram;
 use crate::vmbus::{Device, Port, Ring};
-use std::sync::{Arc, Mutex, PoisonError};
-use storvsc_proto::host::{Config, Event, Lun, Queue};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use storvsc_proto::host::{Attention, BlockBackend, Config, Event, Lun, Queue};
 use storvsc_proto::wire::{GuestMessage, HostMessage, ProtocolVersion};
 use tracing::{debug, warn};
 use vmbus_proto::host::OfferParams;
@@ -17,22 +19,23 @@ const BUDGET: usize = 64;
 
 /// A SCSI controller.
 #[derive(Debug)]
-pub struct Controller {
+pub struct Controller<B> {
     instance: Guid,
-    luns: Vec<Lun<Image>>,
+    luns: Vec<Lun<B>>,
     config: Config,
     /// What the primary channel agreed on, and sub-channels speak.
     version: Mutex<Option<ProtocolVersion>>,
+    /// The primary channel while it is open.
+    primary: Mutex<Option<Arc<Port>>>,
+    /// The guest is to look again which disks there are.
+    changed: AtomicBool,
 }
 
-impl Controller {
-    /// The controller with this number, of these disks, with a channel for each of `cpus` processors.
-    pub fn new(number: u8, images: Vec<Image>, cpus: u8) -> Self {
+impl<B> Controller<B> {
+    /// The controller with this number, of these disks and their LUNs, with a channel for each of `cpus` processors.
+    pub fn new(number: u8, disks: impl IntoIterator<Item = (u8, B)>, cpus: u8) -> Self {
         let (first, second, third, last) = INSTANCE;
-        let luns = images
-            .into_iter()
-            .map(|image| Lun::new(image.lun(), image))
-            .collect();
+        let luns = disks.into_iter().map(|(lun, disk)| Lun::new(lun, disk)).collect();
         let config = Config {
             max_sub_channels: u16::from(cpus.saturating_sub(1)),
             ..Config::default()
@@ -42,11 +45,42 @@ impl Controller {
             luns,
             config,
             version: Mutex::default(),
+            primary: Mutex::default(),
+            changed: AtomicBool::new(false),
         }
+    }
+
+    /// Attaches every disk, or takes every one away, and has the guest look.
+    pub fn set_present(&self, present: bool) {
+        for lun in &self.luns {
+            if present {
+                lun.attach();
+            } else {
+                lun.detach();
+            }
+        }
+        self.changed.store(true, Ordering::Release);
+        if let Some(port) = &*self.primary() {
+            port.wake();
+        }
+    }
+
+    /// Has the next command of every disk told of this.
+    pub fn raise(&self, attention: Attention) {
+        for lun in &self.luns {
+            lun.raise(attention);
+        }
+    }
+
+    fn primary(&self) -> MutexGuard<'_, Option<Arc<Port>>> {
+        self.primary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Device for Controller {
+impl<B> Device for Controller<B>
+where
+    B: BlockBackend<Memory = &'static Ram> + fmt::Debug + Send + Sync,
+{
     fn name(&self) -> &'static str {
         "scsi"
     }
@@ -74,7 +108,17 @@ impl Device for Controller {
                 return Vec::new();
             }
         };
+        if port.index == 0 {
+            *self.primary() = Some(Arc::clone(port));
+        }
         while !port.is_closing() {
+            if port.index == 0 && self.changed.swap(false, Ordering::AcqRel) {
+                match queue.enumerate_bus() {
+                    Ok(signal) if signal.is_needed() => port.signal(),
+                    // A fault is told below.
+                    Ok(_) | Err(_) => {}
+                }
+            }
             let served = match queue.service(&self.luns, &port.ram(), BUDGET) {
                 Ok(served) => served,
                 Err(fault) => {
@@ -97,6 +141,9 @@ impl Device for Controller {
             if !served.again {
                 port.wait();
             }
+        }
+        if port.index == 0 {
+            *self.primary() = None;
         }
         let counters = queue.counters();
         vec![

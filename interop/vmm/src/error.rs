@@ -115,6 +115,14 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// There is nothing for the faults to happen to.
+    #[error("--faults: there is no {what} for them to happen to; add {option}")]
+    Faults {
+        /// What is missing.
+        what: &'static str,
+        /// The option that brings it.
+        option: &'static str,
+    },
     /// A resource of the host's, such as a thread or an eventfd, ran out.
     #[error("the host gave no {what}: {source}")]
     Host {

@@ -69,3 +69,5 @@ pub const TEST_DEVICE_PORT: u16 = 0xF5;
 pub const TEST_SERVICE_PORT: u16 = 0xF6;
 /// By a byte here a guest that tests has the processor that writes it hang.
 pub const TEST_HANG_PORT: u16 = 0xF7;
+/// By a byte here a guest that tests has the faults begin, or tells of its part in one.
+pub const TEST_FAULTS_PORT: u16 = 0xF8;

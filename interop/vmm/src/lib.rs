@@ -9,6 +9,7 @@ pub mod breach;
 mod cpuid;
 pub mod disk;
 pub mod error;
+pub mod faults;
 pub mod image;
 pub mod layout;
 pub mod machine;

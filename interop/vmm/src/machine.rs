@@ -3,6 +3,7 @@
 use crate::boot::{self, Boot};
 use crate::disk::Controller;
 use crate::error::{Error, Result, host, kvm};
+use crate::faults::{DATA_CONTROLLER, Faults, FaultsConfig};
 use crate::image::{self, DiskConfig, Image};
 use crate::memory::{self, Ram};
 use crate::net::{Adapter, NetConfig, Network};
@@ -54,6 +55,8 @@ pub struct Config {
     pub trace_bytes: u16,
     /// Whether it has the ports for a guest that tests.
     pub test_ports: bool,
+    /// What its devices do to the guest: from the guest's word at the test port on, or from the start where there is none.
+    pub faults: Option<FaultsConfig>,
 }
 
 /// How a machine's life ended.
@@ -148,6 +151,9 @@ pub struct Machine {
     serial: Arc<Serial>,
     services: Arc<Services>,
     vcpus: Vec<Vcpu>,
+    faults: Option<Arc<Faults>>,
+    /// The guest says when the faults begin.
+    waits_for_word: bool,
     endings: (Sender<Ending>, Receiver<Ending>),
 }
 
@@ -158,9 +164,14 @@ impl Machine {
     /// What keeps it from starting, in one line for the person who started it.
     pub fn new(config: &Config, output: Box<dyn io::Write + Send>) -> Result<Self> {
         // What the person can put right comes first, then what the host lacks.
-        let images = image::open_all(&config.disks)?;
+        let controllers = by_controller(image::open_all(&config.disks)?);
+        let faults = config.faults.map(|faults| Arc::new(Faults::new(faults)));
+        let cable = |link| match &faults {
+            Some(faults) => faults.cabled(link),
+            None => link,
+        };
         let adapter = match &config.net {
-            Some((net, network)) => Some(Adapter::new(net, network, config.cpus)?),
+            Some((net, network)) => Some(Adapter::new(net, network, config.cpus, cable)?),
             None => None,
         };
         // A process has one machine, and threads of all kinds look into its memory: it stays for as long as the process.
@@ -191,11 +202,22 @@ impl Machine {
         vm.register_irqfd(serial.interrupt(), layout::SERIAL_IRQ)
             .map_err(kvm("connect the console"))?;
         let synic = Arc::new(Synic::new(&vm, ram, config.cpus)?);
+        let data = controllers.keys().position(|number| *number == DATA_CONTROLLER);
+        let card = adapter.is_some().then_some(controllers.len());
         let mut devices: Vec<Arc<dyn Device>> = Vec::new();
-        for (number, images) in by_controller(images) {
-            devices.push(Arc::new(Controller::new(number, images, config.cpus)));
+        for (number, images) in controllers {
+            devices.push(match &faults {
+                Some(faults) => faults.controller(number, images, config.cpus),
+                None => {
+                    let disks = images.into_iter().map(|image| (image.lun(), image));
+                    Arc::new(Controller::new(number, disks, config.cpus))
+                }
+            });
         }
-        devices.extend(adapter.map(|adapter| adapter as Arc<dyn Device>));
+        devices.extend(adapter.map(|adapter| match &faults {
+            Some(faults) => faults.card(adapter),
+            None => adapter,
+        }));
         let services = Arc::new(Services::new(config.services, &vm));
         devices.extend(services.devices());
         let bus = Arc::new(VmBus::new(
@@ -206,9 +228,12 @@ impl Machine {
             devices,
             tracer,
         )?);
+        if let Some(faults) = &faults {
+            faults.attach(&bus, data, card)?;
+        }
         let test = config
             .test_ports
-            .then(|| TestPorts::new(Arc::clone(&bus), Arc::clone(&services)));
+            .then(|| TestPorts::new(Arc::clone(&bus), Arc::clone(&services), faults.clone()));
         let ports = Ports::new(Arc::clone(&serial), test);
         let partition = Arc::new(Partition {
             ram,
@@ -222,8 +247,15 @@ impl Machine {
             serial,
             services,
             vcpus,
+            faults,
+            waits_for_word: config.test_ports,
             endings: mpsc::channel(),
         })
+    }
+
+    /// What is done to the guest, if anything is.
+    pub fn faults(&self) -> Option<&Faults> {
+        self.faults.as_deref()
     }
 
     /// The console, to be fed with input.
@@ -263,6 +295,9 @@ impl Machine {
             threads.push(thread.map_err(host("thread"))?);
         }
         drop(sender);
+        if let Some(faults) = self.faults.as_ref().filter(|_| !self.waits_for_word) {
+            faults.begin();
+        }
         let ending = receiver
             .recv()
             .unwrap_or_else(|_| Ending::Failed("every vCPU's thread is gone".into()));
@@ -273,6 +308,7 @@ impl Machine {
         let _panicked = bus.join();
         let stats = Stats {
             ending: Some(ending.to_string()),
+            injected: self.faults.map(|faults| faults.counts()).unwrap_or_default(),
             ..self.partition.bus.stats()
         };
         Ok((ending, stats))

@@ -37,6 +37,9 @@ fn main() -> ExitCode {
 fn run(arguments: &cli::Arguments) -> anyhow::Result<Ending> {
     let machine = Machine::new(&arguments.config(), Box::new(io::stdout()))?;
     let console = console::Console::attach(&machine).context("standard input: the console cannot have it")?;
+    if let Some(faults) = machine.faults() {
+        eprint!("{}", faults.schedule());
+    }
     signals::attach(&machine).context("signals: they cannot be taken")?;
     let (ending, stats) = machine.run()?;
     drop(console);

@@ -16,6 +16,9 @@ pub struct Stats {
     pub channels: Vec<ChannelStats>,
     /// What the guest did wrong, by kind.
     pub faults: BTreeMap<String, u64>,
+    /// What was done to the guest by [`Faults`](crate::faults::Faults).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub injected: BTreeMap<&'static str, u64>,
 }
 
 /// What was counted on a channel between its opening and its closing.

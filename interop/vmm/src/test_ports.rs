@@ -1,7 +1,8 @@
 //! Ports for a guest that tests: by one it ends the machine with a status of its choice, by the others it has its host take a device away
-//! and give it back, use an integration service, or let a processor hang. The guest gives the word itself, so that it comes at the very
+//! and give it back, use an integration service, begin with its faults, or let a processor hang. The guest gives the word itself, so that it comes at the very
 //! moment that the test is about.
 
+use crate::faults::Faults;
 use crate::layout;
 use crate::machine::Ending;
 use crate::services::Services;
@@ -20,6 +21,10 @@ const ASK_POWER_OFF: u8 = 1;
 const ASK_RESTART: u8 = 2;
 /// At the service port: the guest is to set its clock.
 const SYNC_TIME: u8 = 3;
+/// At the faults port: they are to begin.
+const BEGIN: u8 = 1;
+/// At the faults port: the guest has let go of its data disks.
+const LET_GO: u8 = 2;
 /// The unit of time at the hang port.
 const HANG: Duration = Duration::from_millis(100);
 
@@ -28,12 +33,17 @@ const HANG: Duration = Duration::from_millis(100);
 pub struct TestPorts {
     bus: Arc<VmBus>,
     services: Arc<Services>,
+    faults: Option<Arc<Faults>>,
 }
 
 impl TestPorts {
-    /// Ports that act on this bus and by these services.
-    pub fn new(bus: Arc<VmBus>, services: Arc<Services>) -> Self {
-        Self { bus, services }
+    /// Ports that act on this bus and by these services, and have these faults begin.
+    pub fn new(bus: Arc<VmBus>, services: Arc<Services>, faults: Option<Arc<Faults>>) -> Self {
+        Self {
+            bus,
+            services,
+            faults,
+        }
     }
 
     /// The guest writes a byte to a port.
@@ -51,6 +61,11 @@ impl TestPorts {
             layout::TEST_SERVICE_PORT => self.use_service(value),
             // The processor that writes is the one whose thread this is.
             layout::TEST_HANG_PORT => thread::sleep(HANG.saturating_mul(value.into())),
+            layout::TEST_FAULTS_PORT => match (&self.faults, value) {
+                (Some(faults), BEGIN) => faults.begin(),
+                (Some(faults), LET_GO) => faults.let_go(),
+                _ => warn!("a test wants {value:#x} of the faults, and there is no such thing"),
+            },
             _ => {}
         }
         None

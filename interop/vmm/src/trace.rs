@@ -134,6 +134,11 @@ impl<R: RingMem> TracedRing<R> {
         }
     }
 
+    /// The ring without the tracer.
+    pub(crate) fn ring(&self) -> &R {
+        &self.ring
+    }
+
     fn attach(&self, tracer: &Arc<Tracer>, device: &Arc<dyn Device>, index: u16, from_guest: bool) {
         let place = format!("{}/{index}", device.name());
         let (tracer, device) = (Arc::clone(tracer), Arc::clone(device));

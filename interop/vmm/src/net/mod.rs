@@ -73,11 +73,16 @@ struct Lent {
 }
 
 impl Adapter {
-    /// An adapter with a channel for each of `cpus` processors, plugged in where `network` says.
+    /// An adapter with a channel for each of `cpus` processors, plugged in where `network` says, by what `cable` makes of the link.
     ///
     /// # Errors
     /// The network cannot be had, or the configuration makes no adapter.
-    pub fn new(net: &NetConfig, network: &Network, cpus: u8) -> Result<Arc<Self>> {
+    pub fn new(
+        net: &NetConfig,
+        network: &Network,
+        cpus: u8,
+        cable: impl FnOnce(Box<dyn Link>) -> Box<dyn Link>,
+    ) -> Result<Arc<Self>> {
         let Plug { link, offloads } = plug::open(net, network)?;
         let config = NicConfig {
             mtu: net.mtu,
@@ -94,7 +99,7 @@ impl Adapter {
             send: None,
         };
         let adapter = Arc::new(Self {
-            link,
+            link: cable(link),
             config,
             slots: RwLock::new((0..cpus).map(|_| None).collect()),
             shared: Mutex::new(shared),

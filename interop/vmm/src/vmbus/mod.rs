@@ -8,6 +8,7 @@ mod port;
 
 use crate::breach::Breaches;
 use crate::error::{Result, host};
+use crate::faults::GatedRing;
 use crate::memory::Ram;
 use crate::pages::GuestRing;
 use crate::stats::{ChannelStats, Stats};
@@ -41,7 +42,7 @@ pub use port::Port;
 const PFN_STORAGE: usize = 1 << 16;
 
 /// Memory of a channel's ring.
-pub type Ring = TracedRing<GuestRing>;
+pub type Ring = TracedRing<GatedRing<GuestRing>>;
 
 /// A device that is offered on the bus.
 pub trait Device: fmt::Debug + Send + Sync {
@@ -80,14 +81,34 @@ pub struct VmBus {
 
 struct State {
     bus: Bus<'static, Platform>,
-    /// Whose the channels are, and which of it: 0 is the primary one.
-    offers: BTreeMap<ChannelId, (Arc<dyn Device>, u16)>,
+    /// Whose the channels are.
+    offers: BTreeMap<ChannelId, Offered>,
+}
+
+/// A channel, until the guest has let go of it.
+#[derive(Clone)]
+struct Offered {
+    device: Arc<dyn Device>,
+    /// Sub-channel index, 0 of the primary one.
+    index: u16,
+    /// The device was taken off the bus. Another channel of its name may be on it already.
+    is_gone: bool,
+}
+
+impl Offered {
+    fn new(device: &Arc<dyn Device>, index: u16) -> Self {
+        Self {
+            device: Arc::clone(device),
+            index,
+            is_gone: false,
+        }
+    }
 }
 
 impl State {
     fn offer(&mut self, device: &Arc<dyn Device>) {
         match self.bus.offer(device.offer()) {
-            Ok(channel) => drop(self.offers.insert(channel, (Arc::clone(device), 0))),
+            Ok(channel) => drop(self.offers.insert(channel, Offered::new(device, 0))),
             Err(error) => warn!("{} is not offered: {error}", device.name()),
         }
     }
@@ -164,11 +185,15 @@ impl VmBus {
             return;
         };
         let mut state = self.state();
-        let mut offers = state.offers.iter();
-        let primary = offers.find(|(_, (of, index))| *index == 0 && Arc::ptr_eq(of, device));
-        if let Some(channel) = primary.map(|(channel, _)| *channel) {
-            // Fails for a channel that is on its way off the bus already. Sub-channels go with it.
-            let _going = state.bus.rescind(channel);
+        let mut offers = state.offers.iter_mut();
+        let is_it = |offered: &Offered| {
+            offered.index == 0 && !offered.is_gone && Arc::ptr_eq(&offered.device, device)
+        };
+        if let Some((channel, offered)) = offers.find(|(_, offered)| is_it(offered)) {
+            let channel = *channel;
+            offered.is_gone = true;
+            // Fails for a channel that nobody knows any more. Sub-channels go with it.
+            let _gone = state.bus.rescind(channel);
         }
         drop(state);
         wake(&self.doorbell);
@@ -243,10 +268,8 @@ impl VmBus {
         while let Some((_, channel)) = served.pop_first() {
             self.stop(channel);
         }
-        for (device, index) in self.state().offers.values() {
-            if *index == 0 {
-                device.end();
-            }
+        for device in &self.devices {
+            device.end();
         }
     }
 
@@ -337,7 +360,8 @@ impl VmBus {
         connection: ConnectionId,
     ) -> Result<Served> {
         let offer = self.state().offers.get(&channel).cloned();
-        let (device, index) = offer.ok_or_else(|| host("such channel")(std::io::ErrorKind::NotFound))?;
+        let Offered { device, index, .. } =
+            offer.ok_or_else(|| host("such channel")(std::io::ErrorKind::NotFound))?;
         if let Some(tracer) = &self.tracer {
             tracer.attach(&rings, &device, index);
         }

@@ -1,6 +1,7 @@
 //! What `vmbus-proto`'s bus needs of a VMM, for this one.
 
 use super::Ring;
+use crate::faults::GatedRing;
 use crate::memory::Ram;
 use crate::pages::{self, GuestRegion, MapError};
 use crate::synic::Synic;
@@ -56,8 +57,8 @@ impl Vmm for Platform {
     fn map_rings(&self, pages: &RingPages<'_>) -> std::result::Result<Halves<Ring>, PlatformError> {
         let Halves { to_host, to_guest } = pages::rings(self.ram, pages)?;
         Ok(Halves {
-            to_host: TracedRing::new(to_host),
-            to_guest: TracedRing::new(to_guest),
+            to_host: TracedRing::new(GatedRing::new(to_host)),
+            to_guest: TracedRing::new(GatedRing::new(to_guest)),
         })
     }
 

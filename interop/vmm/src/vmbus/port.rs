@@ -1,6 +1,6 @@
 //! One open channel, as the thread that serves it sees the bus.
 
-use super::{PlatformError, VmBus};
+use super::{Offered, PlatformError, VmBus};
 use crate::memory::Ram;
 use crate::pages::GuestRegion;
 use crate::synic::wake;
@@ -123,12 +123,12 @@ impl Port {
     /// Offers the sub-channels from 1 to `count` of this primary channel that are not offered yet.
     pub fn offer_sub_channels(&self, count: u16) {
         let mut state = self.bus.state();
-        let Some((device, _)) = state.offers.get(&self.channel).cloned() else {
+        let Some(Offered { device, .. }) = state.offers.get(&self.channel).cloned() else {
             return;
         };
         for index in 1..=count {
             match state.bus.offer_subchannel(self.channel, index) {
-                Ok(channel) => drop(state.offers.insert(channel, (Arc::clone(&device), index))),
+                Ok(channel) => drop(state.offers.insert(channel, Offered::new(&device, index))),
                 Err(error) => debug!("sub-channel {index} of {}: {error}", self.channel),
             }
         }

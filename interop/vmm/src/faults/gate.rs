@@ -1,0 +1,210 @@
+//! Gates in the rings to the host: while one is shut, the device sees nothing of what the guest writes after it, and the guest's ring runs
+//! full.
+
+use super::tally::Tally;
+use crate::vmbus::{Device, Port, Ring};
+use std::cell::{Cell, OnceCell};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use vmbus_proto::host::OfferParams;
+use vmbus_proto::ringbuf::{ControlWord, PacketType, RingMem, RingPair};
+
+/// A ring so full, in percent, is one that Linux's drivers wait for: below a tenth of free room hv_netvsc stops its queue, and
+/// hv_storvsc looks for another channel (`RING_AVAIL_PERCENT_LOWATER`, `ring_avail_percent_lowater`).
+const FULL: u64 = 90;
+
+/// The gate of one ring.
+#[derive(Debug, Default)]
+struct Gate {
+    is_shut: AtomicBool,
+    /// It was shut, and nobody has looked since how full the ring has become.
+    was_shut: AtomicBool,
+    /// How full the ring was when the gate was opened, in percent, at most.
+    fullest: AtomicU32,
+}
+
+/// A ring that can have a gate.
+#[derive(Debug)]
+pub struct GatedRing<R> {
+    ring: R,
+    gate: OnceCell<Arc<Gate>>,
+    /// The guest's write index, as the device saw it last.
+    seen: Cell<u32>,
+}
+
+impl<R: RingMem> GatedRing<R> {
+    /// A ring without a gate.
+    pub fn new(ring: R) -> Self {
+        Self {
+            ring,
+            gate: OnceCell::new(),
+            seen: Cell::new(0),
+        }
+    }
+
+    fn attach(&self, gate: Arc<Gate>) {
+        self.seen.set(self.ring.load(ControlWord::ReadIndex));
+        let _attached = self.gate.set(gate);
+    }
+
+    /// What the device gets to see of a write index.
+    fn pass(&self, gate: &Gate, written: u32) -> u32 {
+        if gate.is_shut.load(Ordering::Acquire) {
+            return self.seen.get();
+        }
+        if gate.was_shut.swap(false, Ordering::AcqRel) {
+            let len = u64::from(self.ring.data_len()).max(1);
+            let read = u64::from(self.ring.load(ControlWord::ReadIndex));
+            let used = (u64::from(written) + len).saturating_sub(read) % len;
+            let percent = u32::try_from(used * 100 / len).unwrap_or(u32::MAX);
+            gate.fullest.fetch_max(percent, Ordering::Relaxed);
+        }
+        self.seen.set(written);
+        written
+    }
+}
+
+impl<R: RingMem> RingMem for GatedRing<R> {
+    fn data_len(&self) -> u32 {
+        self.ring.data_len()
+    }
+
+    fn load(&self, word: ControlWord) -> u32 {
+        let value = self.ring.load(word);
+        match self.gate.get() {
+            Some(gate) if word == ControlWord::WriteIndex => self.pass(gate, value),
+            _ => value,
+        }
+    }
+
+    fn store(&self, word: ControlWord, value: u32) {
+        self.ring.store(word, value);
+    }
+
+    fn store_fence(&self, word: ControlWord, value: u32) {
+        self.ring.store_fence(word, value);
+    }
+
+    fn fence(&self) {
+        self.ring.fence();
+    }
+
+    fn read(&self, offset: u32, dst: &mut [u8]) {
+        self.ring.read(offset, dst);
+    }
+
+    fn write(&self, offset: u32, src: &[u8]) {
+        self.ring.write(offset, src);
+    }
+
+    fn read_head(&self, offset: u32) -> [u64; 2] {
+        self.ring.read_head(offset)
+    }
+
+    fn write_word(&self, offset: u32, value: u64) {
+        self.ring.write_word(offset, value);
+    }
+
+    fn write_head(&self, offset: u32, words: [u64; 2]) {
+        self.ring.write_head(offset, words);
+    }
+}
+
+/// The gates of a device's open channels.
+#[derive(Debug, Default)]
+pub(super) struct Gates(Mutex<Vec<(Arc<Port>, Arc<Gate>)>>);
+
+impl Gates {
+    /// Shuts those that there are now.
+    pub(super) fn shut(&self) {
+        for (_, gate) in &*self.lock() {
+            gate.is_shut.store(true, Ordering::Release);
+        }
+    }
+
+    /// Opens them all.
+    pub(super) fn open(&self) {
+        for (port, gate) in &*self.lock() {
+            gate.was_shut.store(true, Ordering::Release);
+            gate.is_shut.store(false, Ordering::Release);
+            port.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Arc<Port>, Arc<Gate>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A device whose rings have gates.
+#[derive(Debug)]
+pub(super) struct Gated {
+    pub(super) device: Arc<dyn Device>,
+    pub(super) gates: Arc<Gates>,
+    pub(super) tally: Arc<Tally>,
+    /// The counter of how full a ring was, and that of how often one was full.
+    pub(super) counters: (&'static str, &'static str),
+}
+
+impl Device for Gated {
+    fn name(&self) -> &'static str {
+        self.device.name()
+    }
+
+    fn offer(&self) -> OfferParams {
+        self.device.offer()
+    }
+
+    fn serve(&self, rings: RingPair<Ring>, port: &Arc<Port>) -> Vec<(&'static str, u64)> {
+        let gate = Arc::new(Gate::default());
+        rings.incoming.mem().ring().attach(Arc::clone(&gate));
+        self.gates.lock().push((Arc::clone(port), Arc::clone(&gate)));
+        let counters = self.device.serve(rings, port);
+        self.gates.lock().retain(|(_, other)| !Arc::ptr_eq(other, &gate));
+        let fullest = gate.fullest.load(Ordering::Relaxed).into();
+        let (most, full) = self.counters;
+        self.tally.most(most, fullest);
+        if fullest >= FULL {
+            self.tally.add(full);
+        }
+        counters
+    }
+
+    fn describe(&self, from_guest: bool, kind: PacketType, payload: &[u8]) -> Option<String> {
+        self.device.describe(from_guest, kind, payload)
+    }
+
+    fn end(&self) {
+        self.device.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vmbus_proto::ringbuf::mem::ArrayRing;
+
+    #[test]
+    fn a_shut_gate_hides_what_comes_after_it() {
+        let ring = GatedRing::new(ArrayRing::<4096>::new());
+        let gate = Arc::new(Gate::default());
+        ring.attach(Arc::clone(&gate));
+        ring.store(ControlWord::WriteIndex, 64);
+        assert_eq!(ring.load(ControlWord::WriteIndex), 64);
+        gate.is_shut.store(true, Ordering::Relaxed);
+        let most = ring.data_len() / 100 * 97;
+        ring.store(ControlWord::WriteIndex, most);
+        assert_eq!(ring.load(ControlWord::WriteIndex), 64);
+        assert_eq!(ring.load(ControlWord::ReadIndex), 0, "nothing else is hidden");
+        gate.was_shut.store(true, Ordering::Relaxed);
+        gate.is_shut.store(false, Ordering::Relaxed);
+        assert_eq!(ring.load(ControlWord::WriteIndex), most);
+        assert_eq!(gate.fullest.load(Ordering::Relaxed), 96);
+        ring.store(ControlWord::WriteIndex, u32::MAX);
+        assert_eq!(
+            ring.load(ControlWord::WriteIndex),
+            u32::MAX,
+            "judged by the ring, not here"
+        );
+    }
+}
