@@ -12,8 +12,18 @@ $busybox mount -t proc proc /proc
 $busybox mount -t sysfs sysfs /sys
 $busybox mount -t devtmpfs devtmpfs /dev
 
+# options_of MODULE: what the command line says of it, as modprobe reads it
+options_of() {
+    for word in $($busybox cat /proc/cmdline); do
+        case $word in
+        "$1".*=*) echo "${word#*.}" ;;
+        esac
+    done
+}
+
 for module in $($busybox cat /modules/order); do
-    $busybox insmod "/modules/$module.ko" || give_up "the module $module cannot be loaded"
+    # Several options are several words.
+    $busybox insmod "/modules/$module.ko" $(options_of "$module") || give_up "the module $module cannot be loaded"
 done
 
 # The driver looks for its disks in the background.

@@ -98,6 +98,7 @@ const LINUX_EXAMPLES: &str = "\
 Examples:
   cargo xtask linux                                  every check, on Debian's newest cloud kernel
   cargo xtask linux --cpus 1 --report report.json    on one vCPU, with a report to keep
+  cargo xtask linux --faults 1                       a host whose devices fail, the same way for each seed
   cargo xtask linux --run 'lsscsi; ip addr'            one command in the guest, with its exit status
   cargo xtask linux --trace trace.txt --pcap nic.pcap
   cargo xtask linux --kernel linux-image-6.12.57-amd64.deb
@@ -256,6 +257,14 @@ pub(crate) struct LinuxOptions {
     /// The root disk is mounted and the network configured by DHCP before it runs.
     #[arg(long, value_name = "COMMAND")]
     pub(crate) run: Option<String>,
+
+    /// Have the host's devices fail for a minute, and check that the guest gets over it
+    ///
+    /// At times that follow from the seed a disk is late, busy, has medium errors and unit attentions; its channels are not served, so that
+    /// the guest's rings run full; the disk, its controller and the network card are taken away and given back; the cable is pulled. The
+    /// guest works on its disks and the network all the while. The schedule is printed.
+    #[arg(long, value_name = "SEED", conflicts_with = "run")]
+    pub(crate) faults: Option<u64>,
 
     /// Leave the disk images and logs of this run, and say where they are
     #[arg(long)]

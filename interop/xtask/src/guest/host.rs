@@ -32,7 +32,7 @@ pub(super) fn ours(
         trace,
         trace_bytes: None,
         pcap,
-        options: &["--test-ports"],
+        options: vec!["--test-ports".into()],
     }
 }
 

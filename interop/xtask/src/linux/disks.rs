@@ -117,9 +117,30 @@ impl Disk {
     }
 }
 
-/// Makes the guest's disks: the root file system as filled by the caller, a second and a read-only LUN of the same
-/// controller, and one on a controller of its own with large blocks.
-pub(crate) fn make(folder: &Path, fill_root: impl FnOnce(&Path) -> Result<()>) -> Result<Vec<Disk>> {
+/// A disk to be made: its name, which also says what it holds, its MiB, and what the VMM is told of it.
+pub(crate) type Wanted = (&'static str, u64, &'static str);
+
+/// The root file system, a second and a read-only LUN of the same controller, and one on a controller of its own with large blocks.
+pub(crate) const DISKS: &[Wanted] = &[
+    ("root", 256, "lun=0"),
+    ("data", 128, "lun=1"),
+    ("locked", 96, "ro,lun=2"),
+    ("second", 64, "controller=1,bs=4096"),
+];
+
+/// The same where the host's devices fail: the disk that is written to is on the controller that everything happens to.
+pub(crate) const FAULTY_DISKS: &[Wanted] = &[
+    ("root", 256, "lun=0"),
+    ("locked", 96, "ro,lun=2"),
+    ("data", 160, "controller=1"),
+];
+
+/// Makes the guest's disks; the root file system is filled by the caller.
+pub(crate) fn make(
+    folder: &Path,
+    disks: &[Wanted],
+    fill_root: impl FnOnce(&Path) -> Result<()>,
+) -> Result<Vec<Disk>> {
     let content = tempfile::tempdir_in(folder)?;
     let empty = content.path().join("empty");
     let locked = content.path().join("locked");
@@ -130,12 +151,10 @@ pub(crate) fn make(folder: &Path, fill_root: impl FnOnce(&Path) -> Result<()>) -
     fill_root(&root)?;
     fill_locked(&locked)?;
 
-    let mut disks = vec![
-        Disk::new(folder, "root", 256, "lun=0"),
-        Disk::new(folder, "data", 128, "lun=1"),
-        Disk::new(folder, "locked", 96, "ro,lun=2"),
-        Disk::new(folder, "second", 64, "controller=1,bs=4096"),
-    ];
+    let mut disks: Vec<_> = disks
+        .iter()
+        .map(|&(name, mib, options)| Disk::new(folder, name, mib, options))
+        .collect();
     for disk in &mut disks {
         let content = match disk.drive.name {
             "root" => &root,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use super::Mode;
 use crate::rig::{Busybox, Kernel, Modules, Wanted, modules_dep};
 
 const INITRAMFS: &str = include_str!("../../guest/initramfs.sh");
@@ -27,6 +28,13 @@ const CHECKS: [(&str, &str); 8] = [
     ("70-reload", include_str!("../../guest/checks/70-reload.sh")),
     ("80-services", include_str!("../../guest/checks/80-services.sh")),
     ("90-dmesg", include_str!("../../guest/checks/90-dmesg.sh")),
+];
+
+/// The checks where the host's devices fail.
+const FAULT_CHECKS: [(&str, &str); 3] = [
+    ("10-bus", include_str!("../../guest/checks/10-bus.sh")),
+    ("50-faults", include_str!("../../guest/faults/50-faults.sh")),
+    ("90-kernel", include_str!("../../guest/faults/90-kernel.sh")),
 ];
 
 /// What it takes to mount the root disk. ext4 as a module looks for its checksum by the name of an algorithm, which
@@ -52,13 +60,13 @@ pub(crate) fn write_initramfs(path: &Path, kernel: &Kernel, busybox: &Busybox) -
     busybox.archive(INITRAMFS, modules)?.write(path)
 }
 
-/// Fills a folder with the guest's root file system. With a command to run, that is run instead of the checks.
+/// Fills a folder with the guest's root file system.
 pub(crate) fn fill_root(
     root: &Path,
     kernel: &Kernel,
     busybox: &Busybox,
     outb: &Path,
-    run: Option<&str>,
+    mode: &Mode,
 ) -> Result<()> {
     for folder in [
         "bin",
@@ -89,11 +97,16 @@ pub(crate) fn fill_root(
     program(&root.join("bin/poweroff"), POWER_OFF)?;
     fs::write(root.join("lib/interop/lib.sh"), LIBRARY)?;
     program(&root.join("lib/interop/udhcpc.sh"), UDHCPC)?;
-    for (name, script) in CHECKS {
+    let checks: &[_] = match mode {
+        Mode::Checks => &CHECKS,
+        Mode::Faults(_) => &FAULT_CHECKS,
+        Mode::Command(command) => {
+            fs::write(root.join("etc/interop/run"), command)?;
+            &[]
+        }
+    };
+    for (name, script) in checks {
         fs::write(root.join("lib/interop/checks").join(name), script)?;
-    }
-    if let Some(command) = run {
-        fs::write(root.join("etc/interop/run"), command)?;
     }
 
     let folder = root.join("lib/modules").join(&kernel.release);

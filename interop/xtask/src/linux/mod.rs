@@ -1,6 +1,7 @@
 //! `cargo xtask linux`: an unmodified Linux kernel on the VMM, and whether all is well with its disks and network.
 
 mod disks;
+mod faults;
 mod guest;
 mod verify;
 
@@ -31,6 +32,7 @@ pub(crate) fn run(options: &LinuxOptions) -> Result<ExitCode> {
     rig::ensure(nested)?;
     let run = Run {
         options,
+        mode: Mode::of(options),
         outputs,
         nested,
         kernel: match &options.kernel {
@@ -54,11 +56,60 @@ pub(crate) fn run(options: &LinuxOptions) -> Result<ExitCode> {
     code
 }
 
-/// The guest tells when a service is to be tested, and does not want to wait for as long as people do.
-const VMM_OPTIONS: &[&str] = &["--test-ports", "--heartbeat-patience", "2"];
+/// What the guest is to do.
+enum Mode {
+    /// Every check of a host that works.
+    Checks,
+    /// To get over what follows from this seed.
+    Faults(u64),
+    /// This shell command.
+    Command(String),
+}
+
+impl Mode {
+    fn of(options: &LinuxOptions) -> Self {
+        match (&options.run, options.faults) {
+            (Some(command), _) => Self::Command(command.clone()),
+            (None, Some(seed)) => Self::Faults(seed),
+            (None, None) => Self::Checks,
+        }
+    }
+
+    /// The guest tells when something is to be done, and does not want to wait for as long as people do.
+    fn vmm_options(&self) -> Vec<String> {
+        let seed;
+        let options: &[&str] = match self {
+            Self::Checks | Self::Command(_) => &["--heartbeat-patience", "2"],
+            Self::Faults(number) => {
+                seed = number.to_string();
+                &["--faults", &seed]
+            }
+        };
+        ["--test-ports"]
+            .iter()
+            .chain(options)
+            .map(|&option| option.into())
+            .collect()
+    }
+
+    fn disks(&self) -> &'static [disks::Wanted] {
+        match self {
+            Self::Checks | Self::Command(_) => disks::DISKS,
+            Self::Faults(_) => disks::FAULTY_DISKS,
+        }
+    }
+
+    fn checks(&self) -> &'static [&'static str] {
+        match self {
+            Self::Checks | Self::Command(_) => &verify::CHECKS,
+            Self::Faults(_) => &faults::CHECKS,
+        }
+    }
+}
 
 struct Run<'a> {
     options: &'a LinuxOptions,
+    mode: Mode,
     outputs: Outputs,
     nested: bool,
     kernel: Kernel,
@@ -71,14 +122,13 @@ impl Run<'_> {
     fn in_folder(&self, folder: &Path) -> Result<ExitCode> {
         let (disks, initramfs) =
             progress::step("Making", "the disk images and the initramfs", || -> Result<_> {
-                let command = self.options.run.as_deref();
-                let disks = disks::make(folder, |root| {
+                let disks = disks::make(folder, self.mode.disks(), |root| {
                     guest::fill_root(
                         root,
                         &self.kernel,
                         &self.busybox,
                         &self.vmm.with_file_name(rig::OUTB),
-                        command,
+                        &self.mode,
                     )
                 })?;
                 let initramfs = folder.join("initramfs");
@@ -98,7 +148,7 @@ impl Run<'_> {
             outcome.tell_trouble(self.limit(), log.as_deref());
         }
 
-        if self.options.run.is_some() {
+        if let Mode::Command(_) = self.mode {
             return Ok(outcome.results.exit.map_or(ExitCode::FAILURE, ExitCode::from));
         }
         let evidence = Evidence {
@@ -107,7 +157,9 @@ impl Run<'_> {
             stats: Stats::read(&stats),
             cpus: self.options.cpus,
         };
-        let checks = progress::step("Checking", "the images from outside", || evidence.checks());
+        let checks = progress::step("Checking", "the images from outside", || {
+            evidence.checks(self.mode.checks())
+        });
         let report = Report {
             kernel: self.kernel.name.clone(),
             via: if self.nested { "nested" } else { "kvm" }.into(),
@@ -138,7 +190,7 @@ impl Run<'_> {
             trace: self.outputs.trace.clone(),
             trace_bytes: self.options.trace_bytes,
             pcap: self.outputs.pcap.clone(),
-            options: VMM_OPTIONS,
+            options: self.mode.vmm_options(),
         };
         match &self.rig_kernel {
             Some(kernel) => rig::prepare(
@@ -158,7 +210,12 @@ impl Run<'_> {
 
     /// Warnings and worse are shown in any case; the checks read the rest from the kernel's own buffer.
     fn command_line(&self) -> String {
-        let level = if self.options.verbose { 8 } else { 5 };
-        format!("console=ttyS0 panic=-1 loglevel={level}")
+        let (level, more) = match self.mode {
+            Mode::Checks | Mode::Command(_) => (5, ""),
+            // What failing devices make it say would keep a serial line busy; worse than that is shown still.
+            Mode::Faults(_) => (1, faults::COMMAND_LINE),
+        };
+        let level = if self.options.verbose { 8 } else { level };
+        format!("console=ttyS0 panic=-1 loglevel={level}{more}")
     }
 }

@@ -4,9 +4,10 @@ use crate::report::Check;
 use crate::rig::{Outcome, Results, Stats};
 
 use super::disks::Disk;
+use super::faults;
 
 /// Every check, in the order in which they are told. What the guest does not answer for has failed.
-const CHECKS: [&str; 18] = [
+pub(crate) const CHECKS: [&str; 18] = [
     "vmbus_version",
     "root_on_storvsc",
     "disk_write_read",
@@ -30,10 +31,10 @@ const CHECKS: [&str; 18] = [
 /// Only a machine with several vCPUs has any.
 const SUBCHANNELS: &str = "subchannels";
 /// The VMM counted nothing malformed: a real kernel makes no mistakes, so ours would be the mistake.
-const VMM_ERRORS: &str = "vmm_errors";
+pub(crate) const VMM_ERRORS: &str = "vmm_errors";
 /// The host asks, and the guest ends in order: that is how a run with checks ends.
-const SHUTDOWN: &str = "shutdown_by_host";
-const POWER_OFF: &str = "power_off";
+pub(crate) const SHUTDOWN: &str = "shutdown_by_host";
+pub(crate) const POWER_OFF: &str = "power_off";
 
 /// What is known when the machine has ended.
 pub(crate) struct Evidence<'a> {
@@ -44,12 +45,14 @@ pub(crate) struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
-    pub(crate) fn checks(&self) -> Vec<Check> {
-        CHECKS
-            .into_iter()
-            .filter(|name| *name != SUBCHANNELS || self.cpus > 1)
-            .map(|name| {
+    /// The checks of these names.
+    pub(crate) fn checks(&self, names: &'static [&'static str]) -> Vec<Check> {
+        names
+            .iter()
+            .filter(|name| **name != SUBCHANNELS || self.cpus > 1)
+            .map(|&name| {
                 let (ok, detail) = match name {
+                    faults::DONE => verdict(self.faults_done(), String::new()),
                     VMM_ERRORS => verdict(self.vmm_errors(), String::new()),
                     SHUTDOWN => verdict(self.shutdown(), String::new()),
                     POWER_OFF => verdict(self.power_off(), String::new()),
@@ -80,6 +83,8 @@ impl Evidence<'_> {
             "reload" => self.content("second", "/kept"),
             "heartbeat" => self.heartbeat(),
             "time_sync" => self.time_sync(),
+            "data_survives" => self.contents("data"),
+            "kernel_log" => faults::judge(&self.results().kernel),
             _ => Ok(String::new()),
         };
         verdict(outside, detail.clone())
@@ -118,6 +123,29 @@ impl Evidence<'_> {
         }
         image.file_system()?;
         Ok("the same in the image, e2fsck clean".into())
+    }
+
+    /// The same for every file of this disk's of which the guest told a hash.
+    fn contents(&self, disk: &str) -> Result<String, String> {
+        let hashes = self.results().hashes.keys();
+        let paths: Vec<_> = hashes
+            .filter(|(of, _)| of == disk)
+            .map(|(_, path)| path)
+            .collect();
+        if paths.is_empty() {
+            return Err("the guest told no hash".into());
+        }
+        for path in &paths {
+            self.content(disk, path)?;
+        }
+        Ok(format!(
+            "{} files are the same in the image, e2fsck clean",
+            paths.len()
+        ))
+    }
+
+    fn faults_done(&self) -> Result<String, String> {
+        faults::all_done(&self.stats.as_ref().map_err(Clone::clone)?.injected)
     }
 
     fn unchanged(&self, disk: &str) -> Result<String, String> {
@@ -236,7 +264,10 @@ mod tests {
     }
 
     fn check(evidence: &Evidence<'_>, name: &str) -> Option<Check> {
-        evidence.checks().into_iter().find(|check| check.name == name)
+        evidence
+            .checks(&CHECKS)
+            .into_iter()
+            .find(|check| check.name == name)
     }
 
     #[test]
@@ -248,7 +279,7 @@ mod tests {
             stats: Ok(stats("5.3")),
             cpus: 2,
         };
-        assert_eq!(evidence.checks().len(), CHECKS.len());
+        assert_eq!(evidence.checks(&CHECKS).len(), CHECKS.len());
         assert!(!check(&evidence, "tcp_up").unwrap().ok);
         assert!(!check(&evidence, "dhcp").unwrap().ok);
         assert!(check(&evidence, "ping").unwrap().ok);

@@ -30,6 +30,11 @@ pub(crate) enum Line {
         disk: String,
         bytes: u64,
     },
+    /// The kernel said this so many times, with N for numbers.
+    Kernel {
+        count: u64,
+        text: String,
+    },
     /// The command of `--run` ended with this status.
     Exit(u8),
     /// The guest could not get as far as its checks.
@@ -78,6 +83,13 @@ impl Line {
                 disk: words.next()?,
                 bytes: words.next()?.parse().ok()?,
             },
+            "kernel" => {
+                let (count, text) = rest.split_once(' ')?;
+                Self::Kernel {
+                    count: count.parse().ok()?,
+                    text: text.trim().into(),
+                }
+            }
             "exit" => Self::Exit(words.next()?.parse().ok()?),
             "fatal" => Self::Fatal(rest.into()),
             "results" => Self::Results,
@@ -97,6 +109,8 @@ pub(crate) struct Results {
     pub(crate) figures: BTreeMap<String, f64>,
     pub(crate) hashes: BTreeMap<(String, String), String>,
     pub(crate) freed: BTreeMap<String, u64>,
+    /// What the kernel said, and how often.
+    pub(crate) kernel: BTreeMap<String, u64>,
     pub(crate) exit: Option<u8>,
     pub(crate) fatal: Option<String>,
     /// Whether the guest got to the end of its script.
@@ -116,6 +130,7 @@ impl Results {
             Line::Figure { name, value } => drop(self.figures.insert(name, value)),
             Line::Hash { disk, path, hash } => drop(self.hashes.insert((disk, path), hash)),
             Line::Freed { disk, bytes } => drop(self.freed.insert(disk, bytes)),
+            Line::Kernel { count, text } => drop(self.kernel.insert(text, count)),
             Line::Exit(status) => self.exit = Some(status),
             Line::Fatal(why) => self.fatal = Some(why),
             Line::End => self.complete = true,
@@ -177,6 +192,13 @@ mod tests {
             Some(Line::Freed {
                 disk: "data".into(),
                 bytes: 4096
+            })
+        );
+        assert_eq!(
+            Line::parse("@kernel 3 sd N:N: busy\r"),
+            Some(Line::Kernel {
+                count: 3,
+                text: "sd N:N: busy".into()
             })
         );
         assert_eq!(Line::parse("@end"), Some(Line::End));

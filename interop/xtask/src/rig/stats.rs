@@ -12,6 +12,9 @@ pub(crate) struct Stats {
     pub(crate) first_version_asked: Option<String>,
     /// What the guest did wrong: kind and count, of those that happened.
     pub(crate) faults: BTreeMap<String, u64>,
+    /// What the VMM did to the guest: name and count, of those that happened.
+    #[serde(default)]
+    pub(crate) injected: BTreeMap<String, u64>,
     /// Every channel that was open.
     #[serde(default)]
     pub(crate) channels: Vec<Channel>,

@@ -32,7 +32,7 @@ pub(crate) struct Invocation {
     pub(crate) trace_bytes: Option<u16>,
     pub(crate) pcap: Option<PathBuf>,
     /// Further options.
-    pub(crate) options: &'static [&'static str],
+    pub(crate) options: Vec<String>,
 }
 
 impl Invocation {
@@ -155,7 +155,7 @@ mod tests {
             trace: None,
             trace_bytes: None,
             pcap: Some("nic.pcap".into()),
-            options: &[],
+            options: Vec::new(),
         }
     }
 
