@@ -123,7 +123,8 @@ pub(crate) struct Arguments {
     /// late, are busy, have medium errors and unit attentions, are not served, and are taken off the bus and offered again; so is the
     /// network card, whose cable is also pulled. The disks of the other controllers are only late. The schedule is printed. With
     /// --test-ports it begins with a byte of 1 at port 0xF8, else with the machine. A controller is taken away once the guest has told by a
-    /// byte of 2 there that it has let go of its disks; without it only the disks go.
+    /// byte of 2 there that it has let go of its disks, and the card by a byte of 3 that it sends nothing; else only the disks go, and the
+    /// cable.
     #[arg(long, value_name = "SEED[,SECONDS]")]
     pub(crate) faults: Option<FaultsConfig>,
 

@@ -2,7 +2,7 @@
 //! and give it back, use an integration service, begin with its faults, or let a processor hang. The guest gives the word itself, so that it comes at the very
 //! moment that the test is about.
 
-use crate::faults::Faults;
+use crate::faults::{Faults, Target};
 use crate::layout;
 use crate::machine::Ending;
 use crate::services::Services;
@@ -24,7 +24,9 @@ const SYNC_TIME: u8 = 3;
 /// At the faults port: they are to begin.
 const BEGIN: u8 = 1;
 /// At the faults port: the guest has let go of its data disks.
-const LET_GO: u8 = 2;
+const LET_DISKS_GO: u8 = 2;
+/// At the faults port: the guest sends nothing by its network card.
+const LET_CARD_GO: u8 = 3;
 /// The unit of time at the hang port.
 const HANG: Duration = Duration::from_millis(100);
 
@@ -63,7 +65,8 @@ impl TestPorts {
             layout::TEST_HANG_PORT => thread::sleep(HANG.saturating_mul(value.into())),
             layout::TEST_FAULTS_PORT => match (&self.faults, value) {
                 (Some(faults), BEGIN) => faults.begin(),
-                (Some(faults), LET_GO) => faults.let_go(),
+                (Some(faults), LET_DISKS_GO) => faults.let_go(Target::Data),
+                (Some(faults), LET_CARD_GO) => faults.let_go(Target::Card),
                 _ => warn!("a test wants {value:#x} of the faults, and there is no such thing"),
             },
             _ => {}

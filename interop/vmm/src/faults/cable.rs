@@ -13,15 +13,8 @@ pub(super) struct Cable {
 }
 
 impl Cable {
-    pub(super) fn pull(&self) {
-        self.set(true);
-    }
-
-    pub(super) fn plug(&self) {
-        self.set(false);
-    }
-
-    fn set(&self, pulled: bool) {
+    /// Pulls the cable, or plugs it in.
+    pub(super) fn set(&self, pulled: bool) {
         self.is_pulled.store(pulled, Ordering::Release);
         if let Some(card) = self.card.get() {
             card.link_changed(!pulled);
@@ -165,7 +158,7 @@ mod tests {
             Err(StartError::Started)
         ));
         link.transmit(&[0; 60]).unwrap();
-        cable.pull();
+        cable.set(true);
         assert!(!link.is_up());
         assert_eq!(link.transmit(&[0; 60]), Err(TransmitError::Down));
         let late = Plugged {
@@ -174,7 +167,7 @@ mod tests {
         };
         assert_eq!(late.deliver(&[0; 60]), Delivery::Taken, "and dropped");
         late.link_changed(true);
-        cable.plug();
+        cable.set(false);
         assert!(link.is_up());
         link.transmit(&[0; 60]).unwrap();
         assert_eq!(*card.frames.lock().unwrap(), 2);

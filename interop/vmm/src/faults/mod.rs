@@ -17,7 +17,7 @@ use crate::net::Adapter;
 use crate::vmbus::{Device, VmBus};
 use gateway::Link;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, Once, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
@@ -34,8 +34,10 @@ pub use schedule::{Entry, Fault, FaultsConfig, Kind, Schedule, Target};
 /// The number of the SCSI controller that everything happens to.
 pub(crate) const DATA_CONTROLLER: u8 = 1;
 
-/// How long a guest is waited for that has to let go of its disks.
+/// How long a guest is waited for that has to let go of a device.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a word of the guest's may be about what was before: hv_netvsc takes note of a cable every two seconds (`LINKCHANGE_INT`).
+const STALE: Duration = Duration::from_secs(3);
 
 /// The bus, and the places of the devices on it that can be taken away.
 #[derive(Debug)]
@@ -50,8 +52,8 @@ struct Bus {
 pub struct Faults {
     schedule: Schedule,
     begun: Once,
-    /// The guest has let go of its data disks, and what tells of it.
-    let_go: (Mutex<bool>, Condvar),
+    /// What the guest has let go of, and what tells of it.
+    let_go: (Mutex<Vec<Target>>, Condvar),
     bus: OnceLock<Bus>,
     /// What is wrong with the root disks.
     root: Arc<DiskFaults>,
@@ -176,11 +178,24 @@ impl Faults {
         });
     }
 
-    /// The guest says that it has let go of its data disks: nothing more comes for them.
-    pub fn let_go(&self) {
+    /// The guest says that it has let go of this device's disks or network: it sends nothing more to it.
+    pub fn let_go(&self, target: Target) {
         let (let_go, told) = &self.let_go;
-        *let_go.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        lock(let_go).push(target);
         told.notify_all();
+    }
+
+    /// Forgets what the guest has said of this device.
+    fn forget(&self, target: Target) {
+        lock(&self.let_go.0).retain(|other| *other != target);
+    }
+
+    /// Waits until the guest says that it has let go. `false` when it does not.
+    fn has_let_go(&self, target: Target) -> bool {
+        let (let_go, told) = &self.let_go;
+        let waited = told.wait_timeout_while(lock(let_go), PATIENCE, |all| !all.contains(&target));
+        let (all, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        all.contains(&target)
     }
 
     /// Does what is to happen to one device.
@@ -232,55 +247,57 @@ impl Faults {
                     "disk stalls"
                 });
             }
-            Fault::TakeAway(span) if target == Target::Card => self.take_away(target, span),
-            Fault::TakeAway(span) => self.take_disks_away(span),
+            Fault::TakeAway(span) => self.take_away(target, span),
             Fault::LinkDown(span) => {
-                self.cable.pull();
+                self.cable.set(true);
                 thread::sleep(span);
-                self.cable.plug();
+                self.cable.set(false);
                 self.tally.add("pulled cables");
             }
         }
     }
 
-    /// The disks first, and their controller when the guest says that it has let go of them. That is the order in which a host's
-    /// administrator does it, and the only one that Linux gets over: what hv_storvsc sends on a channel that was rescinded, the last flush
-    /// of a disk's cache included, is neither sent nor failed (`storvsc_queuecommand` drops the error of `hv_ringbuffer_write`), and
-    /// waits for ever. Without the guest's word the controller stays, and the disks come back as they were.
-    fn take_disks_away(&self, span: Duration) {
-        let Some(controller) = self.controller.get() else {
-            return;
-        };
-        let (let_go, told) = &self.let_go;
-        let mut has_let_go = let_go.lock().unwrap_or_else(PoisonError::into_inner);
-        *has_let_go = false;
-        controller.set_present(false);
-        self.tally.add("disks taken away");
-        let waited = told.wait_timeout_while(has_let_go, PATIENCE, |has_let_go| !*has_let_go);
-        let (has_let_go, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if *has_let_go {
-            drop(has_let_go);
-            self.take_away(Target::Data, span);
-        } else {
-            controller.set_present(true);
-        }
-    }
-
+    /// What the device is for goes first, its disks or its network, and the device itself when the guest says that it has let go. That is the
+    /// order in which a host's administrator does it, and the only one that Linux gets over. What hv_storvsc sends on a channel that was
+    /// rescinded, the last flush of a disk's cache included, is neither sent nor failed (`storvsc_queuecommand` drops the error of
+    /// `hv_ringbuffer_write`), and hv_netvsc waits for the completion of each packet that was on its way (`rndis_filter_halt_device`):
+    /// for ever, either. Without the guest's word the device stays, and all is as it was.
     fn take_away(&self, target: Target, span: Duration) {
         let Some(Bus { bus, data, card }) = self.bus.get() else {
             return;
         };
-        let index = if target == Target::Card { *card } else { *data };
-        bus.take_away(index);
-        thread::sleep(span);
-        if let Some(controller) = self.controller.get().filter(|_| target == Target::Data) {
-            controller.set_present(true);
+        let (index, name) = match target {
+            Target::Card => (*card, "rescinds of the card"),
+            Target::Data | Target::Root => (*data, "rescinds of the data disk"),
+        };
+        self.forget(target);
+        self.set_present(target, false);
+        if target == Target::Card {
+            thread::sleep(STALE);
+            self.forget(target);
         }
-        bus.give_back(index);
-        self.tally.add(if target == Target::Card {
-            "rescinds of the card"
-        } else {
-            "rescinds of the data disk"
-        });
+        let has_let_go = self.has_let_go(target);
+        if has_let_go {
+            bus.take_away(index);
+            thread::sleep(span);
+        }
+        self.set_present(target, true);
+        if has_let_go {
+            bus.give_back(index);
+            self.tally.add(name);
+        }
     }
+
+    fn set_present(&self, target: Target, present: bool) {
+        if target == Target::Card {
+            return self.cable.set(!present);
+        }
+        if let Some(controller) = self.controller.get() {
+            controller.set_present(present);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -55,8 +55,12 @@ write_slot() {
     wait $!
     return $written
 }
-# From the disk itself, past the kernel's cache.
-read_slot() { dd if="/mnt/f$slot" of=/run/back bs=1M iflag=direct 2>/dev/null && found=$(hash_of /run/back); }
+# From the disk itself: what was written and is stable leaves the kernel's cache.
+forget() { echo 1 >/proc/sys/vm/drop_caches; }
+read_slot() {
+    forget
+    found=$(sha256sum "/mnt/f$slot" 2>/dev/null) && found=${found%% *} && [ -n "$found" ]
+}
 
 work_on_data() {
     n=0
@@ -77,7 +81,8 @@ work_on_root() {
     while [ -e $working ]; do
         dd if=$source of=/root/file bs=1M skip=$((n % 22)) count=2 conv=fsync 2>/dev/null || broken root "file $n was not written"
         expected=$(dd if=$source bs=1M skip=$((n % 22)) count=2 2>/dev/null | sha256sum)
-        [ "$(dd if=/root/file bs=1M iflag=direct 2>/dev/null | sha256sum)" = "$expected" ] || broken root "file $n is not what was written"
+        forget
+        [ "$(sha256sum </root/file)" = "$expected" ] || broken root "file $n is not what was written"
         count root_files
         n=$((n + 1))
         sleep 1
@@ -103,6 +108,15 @@ watch_disk() {
         fi
     done
     disk_is_there || let_go_of_disk
+}
+
+# The same for the card, once it knows that its cable is pulled.
+let_go_of_card() { outb 248 3; }
+watch_card() {
+    while [ -e $working ]; do
+        nic_is_there && [ "$(cat "/sys/class/net/$nic/carrier" 2>/dev/null)" = 0 ] && let_go_of_card
+        sleep 0.3
+    done
 }
 
 has_address() { nic_is_there && ip -4 addr show dev "$nic" 2>/dev/null | grep -q inet && [ -n "$(gateway)" ]; }
@@ -136,14 +150,15 @@ mount_data
 echo "<5>interop: faults begin" >/dev/kmsg
 faults_begin
 
-watch_disk & watch=$!
+watch_disk & disk_watch=$!
+watch_card & card_watch=$!
 work_on_data & data=$!
 work_on_root & root=$!
 work_on_network & network=$!
 # Two seconds more than faults begin, and the last of them ends a little later still.
 sleep $((seconds + 2))
 rm $working
-wait $watch $data $root $network
+wait $disk_watch $card_watch $data $root $network
 
 # Who waits for what, for whoever has to find out why.
 stuck() {
