@@ -98,11 +98,22 @@ disk_is_there() {
     done
     return 1
 }
+# It has looked for other disks too, and nothing has been under way for a while.
+controller_is_quiet() {
+    looks=0
+    while [ $looks -lt 15 ]; do
+        looks=$((looks + 1))
+        [ "$(cat "$data_controller"/host*/scsi_host/host*/host_busy 2>/dev/null)" = 0 ] || looks=0
+        [ -e $working ] || break
+        sleep 0.2
+    done
+}
 watch_disk() {
     while [ -e $working ]; do
         if disk_is_there; then
             sleep 0.2
         else
+            controller_is_quiet
             let_go_of_disk
             wait_for 60 disk_is_there
         fi
@@ -142,6 +153,16 @@ work_on_network() {
     done
 }
 
+# Who waits for what, for whoever has to find out why.
+stuck() {
+    lsscsi
+    cat /proc/partitions /proc/mounts
+    for process in /proc/[0-9]*; do
+        grep -q '^State:.D' $process/status && cat $process/comm $process/stack
+    done
+    dmesg | tail -n 60
+}
+
 for name in files root_files transfers retries mounts cut_transfers lost_addresses; do : >/run/count.$name; done
 for what in data root network; do : >/run/broken.$what; done
 connect >/run/connect.log 2>&1
@@ -155,20 +176,12 @@ watch_card & card_watch=$!
 work_on_data & data=$!
 work_on_root & root=$!
 work_on_network & network=$!
+(sleep $((seconds + 100)) && [ ! -e /run/ended ] && stuck) &
 # Two seconds more than faults begin, and the last of them ends a little later still.
 sleep $((seconds + 2))
 rm $working
 wait $disk_watch $card_watch $data $root $network
-
-# Who waits for what, for whoever has to find out why.
-stuck() {
-    lsscsi
-    cat /proc/partitions /proc/mounts
-    for process in /proc/[0-9]*; do
-        grep -q '^State:.D' $process/status && cat $process/comm $process/stack
-    done
-    dmesg | tail -n 60
-}
+: >/run/ended
 
 detail="$(counted files) files of $slot_mib MiB, $(counted retries) tries again, $(counted mounts) mounts again"
 if ! wait_for 60 back_to_data; then
