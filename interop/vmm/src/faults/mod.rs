@@ -1,6 +1,6 @@
 //! Faults of the host's, for a guest that has to live with them: each at a time that follows from a seed.
 //!
-//! The protocol crates and the devices know nothing of it. A [`FaultyDisk`] stands between a controller and its image, a [gate](gate) in
+//! The protocol crates and the devices know nothing of it. A [`FaultyDisk`] stands between a controller and its image, a gate in
 //! the ring between a device and its guest, a cable between a card and its network; what remains is what any host can do at any time:
 //! take a device off the bus and offer it again, and tell a disk's guest that something about it has changed.
 
