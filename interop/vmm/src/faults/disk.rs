@@ -76,7 +76,7 @@ impl DiskFaults {
     }
 }
 
-/// A disk with [`DiskFaults`].
+/// A disk that is late, busy or broken when it is told to be.
 #[derive(Debug)]
 pub struct FaultyDisk<B> {
     disk: B,
