@@ -6,8 +6,9 @@ use std::fmt::{Debug, Display};
 use hvcall::vpset::VpSet;
 use hvcall::{GuestOsId, HypercallControl};
 use netvsc_proto::wire::{nvsp_message, ppi, rndis_message};
-use storvsc_proto::scsi::{Cdb, Command, Sense};
-use storvsc_proto::wire::{PacketForm, PacketHeader};
+use storvsc_proto::guest::{Identify, Outcome, Properties};
+use storvsc_proto::scsi::{AdditionalSense, Cdb, Command, ScsiStatus, Sense, dvd};
+use storvsc_proto::wire::{LunAddress, PacketForm, PacketHeader, SrbStatus};
 use vmbus_proto::device::wire::{dynamic_memory, keyboard, mouse};
 use vmbus_proto::ic::wire as ic;
 use vmbus_proto::wire as vmbus;
@@ -46,6 +47,8 @@ steps! {
         Ranges(count: u32),
         VpSets,
         Words,
+        /// A driver that asks what a disk is.
+        Identify,
     }
 }
 
@@ -253,6 +256,7 @@ impl Input {
                 );
             }
             Decoder::Words => words(bytes),
+            Decoder::Identify => identify(bytes),
         }
     }
 }
@@ -320,6 +324,10 @@ fn scsi(bytes: &[u8]) {
     };
     assert_eq!(cdb.as_bytes(), bytes);
     told(&cdb);
+    if let Ok(command) = dvd::DvdCommand::parse(&cdb) {
+        show(&command);
+        assert_eq!(dvd::DvdCommand::parse(&command.to_cdb()), Ok(command), "{cdb}");
+    }
     match Command::parse(&cdb) {
         Ok(command) => {
             let again = Command::parse(&command.to_cdb());
@@ -327,6 +335,63 @@ fn scsi(bytes: &[u8]) {
         }
         Err(error) => told(&error.sense()),
     }
+}
+
+/// Answers to what a driver asks, each with a byte before it that says how the command ended.
+fn identify(mut bytes: &[u8]) {
+    let properties = Properties {
+        max_transfer_bytes: 0x1_0000,
+        max_sub_channels: 0,
+    };
+    let mut identify = Identify::new(LunAddress::lun(0), properties);
+    let mut asked = 0;
+    while let (Some(request), Some((how, rest))) = (identify.request(), bytes.split_first()) {
+        asked += 1;
+        assert!(asked < 32, "it asks and asks");
+        let buffer = &rest[..rest.len().min(request.len as usize)];
+        bytes = &rest[buffer.len()..];
+        let failed = how % 4 == 3;
+        let outcome = Outcome {
+            srb_status: match how % 8 {
+                1 => SrbStatus::INVALID_LUN,
+                2 => SrbStatus::DATA_OVERRUN,
+                3 => SrbStatus::ERROR,
+                _ => SrbStatus::SUCCESS,
+            },
+            scsi_status: if failed {
+                ScsiStatus::CHECK_CONDITION
+            } else {
+                ScsiStatus::GOOD
+            },
+            transferred: if failed { 0 } else { buffer.len() as u32 },
+            sense: failed.then(|| {
+                Sense::decode(buffer).unwrap_or(Sense::illegal_request(AdditionalSense::INVALID_FIELD_IN_CDB))
+            }),
+        };
+        if let Err(error) = identify.answer(&outcome, buffer) {
+            told(&error);
+            return;
+        }
+    }
+    let Some(disk) = identify.disk() else { return };
+    assert!(disk.block_len().is_power_of_two() && disk.blocks() > 0);
+    for (lba, count) in [
+        (0, 1),
+        (disk.blocks() - 1, 1),
+        (disk.blocks(), 1),
+        (0, u32::MAX),
+        (u64::MAX, 2),
+    ] {
+        let within = lba
+            .checked_add(count.into())
+            .is_some_and(|end| end <= disk.blocks());
+        for result in [disk.read(lba, count), disk.write(lba, count, true)] {
+            assert!(within || result.is_err());
+            let _ = result.map(|request| Command::parse(&request.cdb).expect("a command"));
+        }
+        let _ = disk.discard(&[(lba, count)]);
+    }
+    let _ = (disk.flush(), disk.max_transfer_blocks());
 }
 
 fn sense(bytes: &[u8]) {

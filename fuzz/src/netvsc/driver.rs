@@ -222,7 +222,7 @@ impl<M: RingMem> Driver<M> {
             }),
             Ask::Rss(on, channel) => nic.set_rss(
                 on.then_some(Rss {
-                    hash_info: HashInfo::from_bits_retain(0x101),
+                    hash_info: HashInfo::from_bits_retain(0x301),
                     key: [7; KEY_LEN],
                     table: std::array::from_fn(|at| if at == 3 { (*channel).into() } else { 0 }),
                 })

@@ -5,13 +5,14 @@ use std::collections::VecDeque;
 
 use netvsc_proto::guest::TransmitInfo;
 use netvsc_proto::host::{
-    Checksums, MacAddress, NicConfig, Offloads, Queue, ReceiveError, ReceiveInfo, Received,
+    Checksums, MacAddress, NicConfig, Offloads, Queue, ReceiveError, ReceiveInfo, Received, Spreader,
 };
 use netvsc_proto::wire::nvsp::Version;
 use netvsc_proto::wire::ppi::Vlan;
 use vmbus_ringbuf::{Halves, RingMem, RingPair};
 
-use super::driver::{Ask, Driver, Memory, Told};
+pub use super::driver::Ask;
+use super::driver::{Driver, Memory, Told};
 use super::region::Region;
 use super::vmm::{SECTIONS, Vmm};
 use crate::input::Steps;
@@ -190,6 +191,12 @@ impl Model<'_> {
         let mut bytes = destination.to_vec();
         let len = 14 + usize::from(len) % 1501;
         bytes.extend((6..len).map(|at| self.count ^ (at as u8).wrapping_mul(7)));
+        // IPv4 without options, and TCP, so that there is a flow to be hashed.
+        for (at, byte) in [(12, 8), (13, 0), (14, 0x45), (20, 0), (21, 0), (23, 6)] {
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+        }
         bytes
     }
 
@@ -220,8 +227,12 @@ impl Model<'_> {
         };
         let frame = self.bytes(destination, len);
         let tag = (tag % 2 == 1).then_some(tag);
+        let path = self.vmm.nic.data_path();
+        let spreader = Spreader::new(path);
+        assert!(spreader.queue_for(&frame) < path.open_queues.max(1));
         let info = ReceiveInfo {
             vlan: tag.map(Vlan::from_tci),
+            hash: spreader.hash(&frame),
             ..ReceiveInfo::NONE
         };
         match self.queues[index].receive(&frame, &info) {

@@ -8,6 +8,7 @@ use storvsc_proto::wire::{
 use vmbus_ringbuf::wire::PacketType;
 use zerocopy::little_endian::{U16, U32};
 
+use super::commands::Scsi;
 use super::disk::Disk;
 use crate::channel::{Asked, Disturb, Line, Lists, Mangle};
 use crate::input::{Bytes, Steps};
@@ -32,6 +33,8 @@ steps! {
         ResetAdapter,
         ResetBus(path: u8),
         Srb(lun: u8, cdb_length: u8, cdb: [u8; 16], transfer: u32),
+        /// A command of a disk's, with as much memory as it takes, or other.
+        Command(lun: u8, scsi: Scsi, exact: bool),
     }
 }
 
@@ -168,11 +171,42 @@ impl Content {
                     ..Default::default()
                 })
             }
+            Self::Command(lun, scsi, _) => {
+                let cdb = scsi.command().to_cdb();
+                let mut cdb_or_sense = [0; 20];
+                cdb_or_sense[..cdb.as_bytes().len()].copy_from_slice(cdb.as_bytes());
+                let (to_disk, bytes) = scsi.transfer();
+                GuestMessage::ExecuteSrb(ScsiRequest {
+                    length: U16::new(52),
+                    lun: *lun,
+                    cdb_length: cdb.as_bytes().len() as u8,
+                    sense_length: 20,
+                    direction: if to_disk {
+                        DataDirection::OUT
+                    } else {
+                        DataDirection::IN
+                    },
+                    transfer_length: U32::new(bytes),
+                    cdb_or_sense,
+                    ..Default::default()
+                })
+            }
         })
     }
 }
 
 impl Packet {
+    /// What it lists: the memory of a command, where it is to be exact.
+    fn lists(&self) -> Lists {
+        match &self.content {
+            Content::Command(_, scsi, true) => {
+                let (_, bytes) = scsi.transfer();
+                Lists::Memory(u8::from(bytes > 0), 0x100, bytes as u16, 2)
+            }
+            _ => self.lists.clone(),
+        }
+    }
+
     fn payload(&self) -> Vec<u8> {
         let form = if self.long {
             PacketForm::Long
@@ -194,9 +228,16 @@ impl Model {
         match step {
             Step::Send(packet) => {
                 let id = u64::from(packet.id);
+                let lists = packet.lists();
+                if let (Content::Command(_, scsi, _), Lists::Memory(_, offset, _, first)) =
+                    (&packet.content, &lists)
+                {
+                    let at = usize::from(*first) * 4096 + usize::from(*offset) % 4096;
+                    self.ram.put(at, &scsi.data());
+                }
                 let sent = self
                     .line
-                    .send(id, packet.wants_completion, &packet.lists, &packet.payload());
+                    .send(id, packet.wants_completion, &lists, &packet.payload());
                 if sent && packet.wants_completion && id != 0 {
                     self.asked.ask(id);
                 }

@@ -1,6 +1,7 @@
 //! Disks.
 
-pub mod disk;
+pub mod commands;
+mod disk;
 pub mod guest;
 pub mod host;
 pub mod pair;

@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 
 use hvcall::GuestMemory as _;
-use storvsc_proto::guest::{Data, Event, Queue as Guest, RequestId, SubmitError};
-use storvsc_proto::host::{Config, Lun, Next, Queue as Host, Ticket};
+use storvsc_proto::guest::Disk;
+use storvsc_proto::guest::{
+    Data, Event, Identify, Outcome, Properties, Queue as Guest, RequestId, SubmitError,
+};
+use storvsc_proto::host::{BlockBackend as _, Config, Lun, Next, Queue as Host, Ticket};
 use storvsc_proto::scsi::Command;
 use storvsc_proto::wire::LunAddress;
 use vmbus_ringbuf::gpa::GpaRange;
 use vmbus_ringbuf::{Halves, RingMem, RingPair};
 use zerocopy::little_endian::U64;
 
-use super::disk::Disk;
+use super::disk::Disk as Backend;
 use crate::input::Steps;
 use crate::memory::{Kind, Ram, ring};
 use crate::steps;
@@ -54,12 +57,14 @@ enum Doing {
     /// Reads these blocks, and the disk had this when it was sent; nothing where a write was under way too.
     Read(Option<Vec<u8>>),
     Other,
+    /// Asks what the disk is.
+    Question,
 }
 
 struct Model<'a> {
     guest: Guest<&'a dyn RingMem, DEPTH>,
     host: Host<&'a dyn RingMem, Vec<u8>, 4>,
-    luns: Vec<Lun<Disk>>,
+    luns: Vec<Lun<Backend>>,
     ram: Ram,
     tickets: Vec<(Ticket, Result<(), storvsc_proto::host::BlockError>)>,
     /// Commands under way, with the page of their buffer.
@@ -67,6 +72,9 @@ struct Model<'a> {
     /// What the driver wrote.
     disk: Vec<u8>,
     ready: bool,
+    properties: Option<Properties>,
+    /// How the last command that is none of the above ended.
+    outcome: Option<Outcome>,
 }
 
 impl Input {
@@ -85,12 +93,14 @@ impl Input {
         let mut model = Model {
             guest: Guest::primary(RingPair::guest(halves).expect("a new ring")),
             host: Host::primary(rings, vec![0; config.scratch_len()], config).expect("a good configuration"),
-            luns: Disk::all(),
+            luns: Backend::all(),
             ram: Ram::new(0, PAGES as usize * 4096),
             tickets: Vec::new(),
             doing: HashMap::new(),
             disk: vec![0; BLOCKS * BLOCK],
             ready: false,
+            properties: None,
+            outcome: None,
         };
         for step in self.steps {
             model.step(step);
@@ -205,10 +215,17 @@ impl Model<'_> {
     fn poll(&mut self) -> bool {
         let polled = self.guest.poll().expect("an honest host");
         match polled.event {
-            Some(Event::Ready { .. }) => self.ready = true,
+            Some(Event::Ready { properties, .. }) => {
+                self.ready = true;
+                self.properties = Some(properties);
+            }
             Some(Event::Completed { id, outcome }) => {
                 let (page, doing) = self.doing.remove(&id).expect("it is under way");
-                assert!(outcome.is_good(), "{outcome:?}");
+                assert!(
+                    outcome.is_good() || matches!(doing, Doing::Question),
+                    "{outcome:?}"
+                );
+                self.outcome = Some(outcome);
                 if let Doing::Read(Some(expected)) = doing {
                     let mut found = vec![0; expected.len()];
                     self.ram.read(page * 4096, &mut found).expect("a page");
@@ -236,8 +253,28 @@ impl Model<'_> {
         }
     }
 
-    /// In the end everything is done, by ends that work when they are signalled and no more.
-    fn finish(&mut self) {
+    /// The driver learns what a disk is.
+    fn identify(&mut self, lun: u8) -> Option<Disk> {
+        let mut identify = Identify::new(LunAddress::lun(lun), self.properties?);
+        while let Some(request) = identify.request() {
+            let page = self.free_page();
+            let pages = [U64::new(page)];
+            let data = match GpaRange::new(0, request.len, &pages) {
+                Ok(memory) => Data::In(memory),
+                Err(_) => Data::None,
+            };
+            let result = self.guest.submit(LunAddress::lun(lun), &request.cdb, data);
+            self.submitted(result.map(|submitted| submitted.id), page, Doing::Question);
+            self.settle();
+            let outcome = self.outcome.take().expect("it ends");
+            let mut buffer = vec![0; request.len as usize];
+            self.ram.read(page * 4096, &mut buffer).expect("a page");
+            identify.answer(&outcome, &buffer).ok()?;
+        }
+        identify.disk()
+    }
+
+    fn settle(&mut self) {
         for round in 0.. {
             assert!(round < 1000, "it goes on and on");
             let mut moved = !self.tickets.is_empty();
@@ -248,11 +285,25 @@ impl Model<'_> {
                 break;
             }
         }
+    }
+
+    /// In the end everything is done, by ends that work when they are signalled and no more.
+    fn finish(&mut self) {
+        self.settle();
         assert!(
             self.ready && self.doing.is_empty(),
             "{} commands do not end",
             self.doing.len()
         );
         assert_eq!((self.guest.outstanding(), self.host.outstanding()), (0, 0));
+        let blocks = [0, 1, 2, 3, 4, 5].map(|lun| self.identify(lun).map(|disk| disk.blocks()));
+        let told = self.luns.iter().map(|lun| Some(lun.backend().geometry().blocks));
+        // Without a block it is none.
+        let expected: Vec<_> = told.map(|blocks| blocks.filter(|blocks| *blocks > 0)).collect();
+        assert_eq!(
+            (&blocks[..5], blocks[5]),
+            (&expected[..], None),
+            "what the disks are"
+        );
     }
 }
