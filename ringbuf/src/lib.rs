@@ -23,6 +23,16 @@
 //!
 //! assert!(size_of::<RingPair<ContiguousRing>>() <= 256);
 //! ```
+//!
+//! # Bounds
+//!
+//! Whatever the peer writes (`tests/bounds.rs`):
+//!
+//! | value | holds at most | does at most in one call |
+//! |---|---|---|
+//! | [`Producer`] | 64 bytes besides the memory's handle, and no packet: what does not fit is refused | writes one packet (a [`Batch`]: those that it is given), and a few words of the control page |
+//! | [`Consumer`] | 64 bytes besides the memory's handle, and no packet | copies one packet, which is shorter than the ring, and touches a few words of the control page |
+//! | [`Transactions`] | `DEPTH` requests, 16 bytes and the caller's own for each; beyond, [`next`](Transactions::next) gives no id | looks at one place, or at all of them when they are given up |
 #![no_std]
 #![deny(unsafe_code)]
 

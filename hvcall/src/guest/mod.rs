@@ -14,6 +14,13 @@
 //!
 //! A host is hostile: what it writes to shared pages is read once and judged then, and no count or status that it
 //! returns makes a loop unbounded. What it can do is to deny its services.
+//!
+//! # Bounds
+//!
+//! A [`Synic`] is a value of 72 bytes and two pages, a [`TscPage`] one of 24 bytes and a page; no message is kept in either. A look takes
+//! one message of 240 bytes, or the 2048 flags of a SINT. The time is tried to be read 8 times, then it is
+//! [changing](TscPageUnusable::Changing); a [`Post`] is given up after as many attempts as [`PostBackoff`] allows; a
+//! [`RepCall`] ends unless each answer brings it on.
 
 mod detect;
 mod events;

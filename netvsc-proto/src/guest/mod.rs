@@ -104,10 +104,19 @@
 //!
 //! # Memory
 //!
-//! On a 64-bit machine a [`Nic`] takes 384 bytes, a [`Queue`] for 64 frames 5 KiB and 16 bytes for each frame more or
+//! On a 64-bit machine a [`Nic`] takes 400 bytes, a [`Queue`] for 64 frames 5.25 KiB and 16 bytes for each frame more or
 //! less, both with the handles of rings and buffers. The embedder lends two buffers, of which 1 MiB and 384 KiB (64
 //! sections of 6144 bytes) are plenty for one queue, a page for requests, [`HEAD_LEN`] bytes for each frame that is sent in
 //! pages, and, while polling, [`receive_len`] bytes.
+//!
+//! # Bounds
+//!
+//! | | at most |
+//! |---|---|
+//! | frames under way | `DEPTH` of a queue, those in the send buffer as many as its sections; one more is [`TransmitError::NoRoom`] |
+//! | requests under way | [`MAX_REQUESTS`] to RNDIS and one to NVSP; one more is refused to the embedder |
+//! | what the host can queue | 32 completions that wait for room: beyond, nothing more is read; one packet, whose frames are told one by one; one question whether anyone is there |
+//! | work of one poll | one packet of the host's, or one frame of it; the completions and requests that wait are sent |
 
 mod config;
 mod control;

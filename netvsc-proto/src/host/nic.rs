@@ -76,6 +76,14 @@ struct Answer {
 /// cannot do itself by [`poll_event`](Self::poll_event). What a guest can make it hold is bounded: 8 NVSP answers and 4
 /// RNDIS answers; beyond, the guest's ring is left unread, or a control message is answered as busy.
 ///
+/// # Bounds
+///
+/// | | at most |
+/// |---|---|
+/// | memory | 6 KiB, whatever the guest does; the two buffers are the guest's |
+/// | messages queued | 8 NVSP answers, 4 RNDIS answers of 576 bytes, 4 events for the embedder, 32 multicast addresses |
+/// | work of one call | `budget` packets of the guest's, and as many messages as wait; see [`Queue`] for those that carry frames |
+///
 /// When the primary channel is closed, [`reset`](Self::reset) makes the NIC ready for being opened again.
 #[derive(Debug)]
 pub struct Nic {

@@ -92,6 +92,14 @@ pub struct Outcome {
 /// The primary channel's queue is served by [`Nic::service`](super::Nic::service), which answers control messages; the
 /// other queues serve themselves. Any queue gives frames to the guest with [`receive`](Self::receive) and
 /// [`flush`](Self::flush).
+///
+/// # Bounds
+///
+/// | | at most |
+/// |---|---|
+/// | memory | 3 KiB with the handles of rings and buffers, and 8 bytes for each of `SECTIONS`; the [`Scratch`] only while a call lasts |
+/// | messages queued | 64 completions that wait for room: beyond, nothing more is read; 32 frames that wait to be told as one packet, each in a section of the guest's own |
+/// | work of one call | `budget` packets. Each is one transfer of up to [`Scratch::transfer`] bytes, from as many pages as [`Scratch::packet`] has room to list |
 #[derive(Debug)]
 pub struct Queue<M, B, const SECTIONS: usize> {
     pub(super) index: u16,

@@ -9,6 +9,7 @@
     reason = "a test may panic"
 )]
 
+mod bounds;
 mod bring_up;
 mod data;
 mod found;

@@ -25,6 +25,12 @@ const CONTROL_ID: u64 = u64::MAX;
 /// It is a value that is fed by its rings: call [`poll`](Self::poll) after opening the channel and whenever the host
 /// signals. A primary channel negotiates by itself; from [`Event::Ready`] on, commands are [sent](Self::submit), or
 /// [several together](Self::batch), and told [complete](Event::Completed). `DEPTH` is how many may be under way.
+///
+/// # Bounds
+///
+/// Whatever a host sends, the queue holds `DEPTH` commands of 16 bytes, and 1 KiB with the handles of its rings; one more command
+/// is refused with [`SubmitError::NoTicket`]. No packet is kept: a [`poll`](Self::poll) takes one, copied to the stack and judged, and
+/// sends at most one of the negotiation's. A [`submit`](Self::submit) writes one packet, with the pages that it is given.
 #[derive(Debug)]
 pub struct Queue<M, const DEPTH: usize> {
     ring: RingPair<M>,

@@ -10,6 +10,7 @@
     reason = "numbers here are the tests' own, and a test that goes wrong may panic"
 )]
 
+mod bounds;
 mod disk;
 mod hostile;
 mod hostile_host;

@@ -38,6 +38,16 @@ pub(super) struct Notices {
 /// are rescinded and not yet released. `GPADLS` bounds what the embedder lends at the same time. Messages are made from the state
 /// when they can be posted, so no queue of them can run over.
 ///
+/// # Bounds
+///
+/// | | at most |
+/// |---|---|
+/// | memory | the value, 37 KB with the defaults for memory of two words, whatever is lent; nothing for a host's message after the call |
+/// | offers | `CHANNELS`; one more is [released](super::Capacity::Channels) at once, and is a bit until that is posted |
+/// | lent memory | `GPADLS` values `M`; one more is [refused](super::CallError::Gpadls) to the embedder |
+/// | messages queued | none: one is made at a time, from the state |
+/// | work of one call | each channel looked at with each memory list; of the memory that a call lends, its 8191 values |
+///
 /// A host that breaks the protocol harms itself: the message is dropped with a [`Breach`](super::Breach) and counted, and everything
 /// else goes on.
 #[derive(Debug)]

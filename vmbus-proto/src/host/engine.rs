@@ -32,6 +32,16 @@ use crate::wire::{
 /// `GPADLS` memory lists, whose page numbers stand in storage that is lent (one `u64` for each page, and one for each range); and
 /// `REPLIES` answers, those included that the embedder owes. A guest that goes beyond it gets a refusal, or has to wait.
 ///
+/// # Bounds
+///
+/// | | at most |
+/// |---|---|
+/// | memory | the value, 33 KB with the defaults, and the storage that it is lent; nothing for a guest's message after the call |
+/// | offers | `CHANNELS`; one more is the embedder's [`OfferError::Full`] |
+/// | memory lists | `GPADLS`, with as many pages as the storage has values; one more is answered with a status that refuses it |
+/// | messages queued | `REPLIES` answers, one that goes before them, and one that is being delivered; a guest that causes more has its post answered as [busy](HandleError::Busy). Offers and recalls are made when they can be sent |
+/// | work of one call | each channel looked at with each memory list, and each list with each other; the storage moved once |
+///
 /// A guest that breaks the protocol harms itself: the message is refused with a [`Breach`](super::Breach), and everything else
 /// goes on.
 #[derive(Debug)]

@@ -48,6 +48,13 @@
 //! another's or before versions are agreed on, is answered with a failure and told to the embedder; the channel goes on. What has no answer,
 //! and an answer that nobody asked for, is a fault, which the engine returns from then on. At most one request is under way, and a full
 //! ring loses nothing: what waits for room stays in the scratch.
+//!
+//! # Bounds
+//!
+//! A service of either end takes 512 bytes at most besides the handles of its rings, and the scratch that it is lent, of
+//! [`Service::packet_max`] bytes. It holds one request or one answer, and no other message: what comes meanwhile stays in the ring. A
+//! `poll` takes one packet and sends one; a host's second request before the answer is its embedder's
+//! [`Busy`](host::RequestError::Busy).
 
 pub mod guest;
 pub mod host;

@@ -8,6 +8,7 @@
     reason = "numbers here are the tests' own, and a test that fails panics"
 )]
 
+mod bounds;
 mod hostile_guest;
 mod hostile_host;
 mod meaning;
