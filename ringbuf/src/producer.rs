@@ -152,7 +152,8 @@ impl<M: RingMem> Producer<M> {
         self.ends.poison();
     }
 
-    #[inline]
+    // Of the size of a call with its checks; left to itself the compiler does it here and not there.
+    #[inline(always)]
     fn push(&mut self, packet: &Outgoing<'_>) -> Result<(), WriteError> {
         // Most packets are of this form, find room, and are written by straight code in the caller. Whatever else there is,
         // faults included, is found out again by the general way.
