@@ -21,6 +21,8 @@ const SPURIOUS_VECTOR: u8 = 0xFF;
 
 /// Where QEMU is told to have its `isa-debug-exit`, and where the VMM has it with `--test-ports`.
 const EXIT_PORT: u16 = 0xF4;
+/// The VMM notes how much memory it takes when something is written here.
+const WEIGH_PORT: u16 = 0xF9;
 /// Where the VMM takes a device away, or gives it back with [`GIVE_BACK`].
 const DEVICE_PORT: u16 = 0xF5;
 const GIVE_BACK: u8 = 0x80;
@@ -113,6 +115,12 @@ pub fn have_device(number: u8, present: bool) {
     let value = if present { number | GIVE_BACK } else { number };
     // SAFETY: the port is the VMM's, or nobody is there; what it does it says on the bus.
     unsafe { Port::<u8>::new(DEVICE_PORT).write(value) };
+}
+
+/// Has the host note how much memory it takes.
+pub fn weigh_host() {
+    // SAFETY: the port is the VMM's, or nobody is there; it does nothing to this machine.
+    unsafe { Port::<u8>::new(WEIGH_PORT).write(0) };
 }
 
 /// What an exception leaves on the stack, the two words of the stubs first.

@@ -10,6 +10,7 @@
 //! built for `x86_64-unknown-none` by `cargo xtask guest`.
 #![cfg_attr(target_os = "none", no_std)]
 
+pub mod attack;
 pub mod kept;
 pub mod memory;
 pub mod options;

@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options<'a> {
     checks: Option<&'a str>,
+    /// What an attack follows from: `attack=SEED`.
+    pub attack: Option<u64>,
 }
 
 impl<'a> Options<'a> {
@@ -19,6 +21,7 @@ impl<'a> Options<'a> {
         };
         Self {
             checks: value("checks"),
+            attack: value("attack").and_then(|seed| seed.parse().ok()),
         }
     }
 
@@ -40,6 +43,13 @@ mod tests {
         let some = Options::parse("BOOT_IMAGE=x checks=version,offers quiet");
         assert!(some.wants("version") && some.wants("offers"));
         assert!(!some.wants("ping") && !some.wants("offer"));
+    }
+
+    #[test]
+    fn an_attack_has_a_seed() {
+        assert_eq!(Options::parse("attack=7").attack, Some(7));
+        assert_eq!(Options::parse("attack=x").attack, None);
+        assert_eq!(Options::parse("").attack, None);
     }
 
     #[test]

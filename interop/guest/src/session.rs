@@ -12,7 +12,7 @@ use vmbus_proto::ringbuf::mem::ContiguousRing;
 use vmbus_proto::wire::{GpadlId, Guid};
 
 use crate::memory::{Block, Memory};
-use crate::platform::{PlatformError, VmBus};
+use crate::platform::{Platform, PlatformError, VmBus};
 use crate::report::Text;
 use crate::{cpu, println, text};
 
@@ -146,7 +146,9 @@ impl<'m> Session<'m> {
                 self.returned.push(gpadl).is_ok()
             }
             other => {
-                println!("vmbus: {:?}", other);
+                if !self.vmbus.is_quiet {
+                    println!("vmbus: {:?}", other);
+                }
                 true
             }
         };
@@ -156,6 +158,9 @@ impl<'m> Session<'m> {
     }
 
     fn trouble(&mut self, what: &dyn core::fmt::Display) {
+        if self.vmbus.is_quiet {
+            return;
+        }
         println!("vmbus: {}", what);
         self.troubles += 1;
     }
@@ -170,6 +175,17 @@ impl<'m> Session<'m> {
     #[must_use]
     pub const fn breaches(&self) -> u64 {
         self.vmbus.bus.guest().breaches()
+    }
+
+    /// Whatever the host says now, this guest has provoked: it is no trouble.
+    pub const fn provoke(&mut self, provoking: bool) {
+        self.vmbus.is_quiet = provoking;
+    }
+
+    /// The platform below the bus, for what the bus would not send.
+    #[must_use]
+    pub const fn platform(&self) -> &Platform<'m> {
+        self.vmbus.bus.hal()
     }
 
     /// Waits until `done` gives something.
@@ -214,6 +230,12 @@ impl<'m> Session<'m> {
     pub fn connect(&mut self) -> Result<Connected, Text> {
         (self.connection, self.all_offered) = (None, false);
         self.offers.clear();
+        self.rescinded.clear();
+        self.opened.clear();
+        self.failed.clear();
+        self.created.clear();
+        self.returned.clear();
+        self.signals.clear();
         self.vmbus.bus.connect()?;
         self.is_connecting = true;
         let connected = self.wait("an answer to the contact", |session| {

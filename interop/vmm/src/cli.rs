@@ -113,7 +113,8 @@ pub(crate) struct Arguments {
     /// A byte V at port 0xF4 ends the VMM with the status 2 V + 1, as QEMU's isa-debug-exit does. A byte at port 0xF5 takes a
     /// device off the bus, 0x80 more gives it back: 0 is the first SCSI controller, the network card comes after the last, then
     /// heartbeat, shutdown and time. A byte at port 0xF6 has the host ask the guest to power off (1) or restart (2), or set its clock
-    /// (3). A byte V at port 0xF7 has the processor that writes it hang for V / 10 seconds.
+    /// (3). A byte V at port 0xF7 has the processor that writes it hang for V / 10 seconds. A byte at port 0xF9 has the VMM note
+    /// for the statistics how much memory it takes.
     #[arg(long)]
     test_ports: bool,
 

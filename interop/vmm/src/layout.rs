@@ -71,3 +71,5 @@ pub const TEST_SERVICE_PORT: u16 = 0xF6;
 pub const TEST_HANG_PORT: u16 = 0xF7;
 /// By a byte here a guest that tests has the faults begin, or tells of its part in one.
 pub const TEST_FAULTS_PORT: u16 = 0xF8;
+/// By a byte here a guest that tests has the VMM note how much memory it takes.
+pub const TEST_WEIGH_PORT: u16 = 0xF9;

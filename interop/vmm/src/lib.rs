@@ -18,6 +18,7 @@ pub mod net;
 pub mod pages;
 pub mod ports;
 mod registers;
+pub mod resident;
 pub mod rtc;
 pub mod serial;
 pub mod services;

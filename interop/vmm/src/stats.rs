@@ -16,6 +16,9 @@ pub struct Stats {
     pub channels: Vec<ChannelStats>,
     /// What the guest did wrong, by kind.
     pub faults: BTreeMap<String, u64>,
+    /// How much memory the VMM took, in bytes, each time that the guest had it noted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resident_bytes: Vec<u64>,
     /// What was done to the guest by [`Faults`](crate::faults::Faults).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub injected: BTreeMap<&'static str, u64>,

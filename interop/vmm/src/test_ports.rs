@@ -61,6 +61,7 @@ impl TestPorts {
             }
             layout::TEST_DEVICE_PORT => self.bus.take_away(usize::from(value)),
             layout::TEST_SERVICE_PORT => self.use_service(value),
+            layout::TEST_WEIGH_PORT => self.bus.weigh(),
             // The processor that writes is the one whose thread this is.
             layout::TEST_HANG_PORT => thread::sleep(HANG.saturating_mul(value.into())),
             layout::TEST_FAULTS_PORT => match (&self.faults, value) {

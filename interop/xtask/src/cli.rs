@@ -110,6 +110,7 @@ const GUEST_EXAMPLES: &str = "\
 Examples:
   cargo xtask guest                                  every check, on our VMM
   cargo xtask guest --host qemu                      the bus alone, on a stock QEMU
+  cargo xtask guest --attack 1                       malformed input for our VMM, the same for each seed
   cargo xtask guest --trace trace.txt --report report.json
 
 Exit status: 0 when every check holds, 1 when one does not, 2 when the task cannot start: a missing prerequisite
@@ -176,6 +177,14 @@ pub(crate) struct GuestOptions {
     /// What the kernel runs on
     #[arg(long, value_enum, default_value_t = Host::Ours)]
     pub(crate) host: Host,
+
+    /// Attack our VMM instead, with malformed input that follows from the seed
+    ///
+    /// The kernel sends thousands of channel messages, hypercalls, ring indices, packets, SCSI commands, NVSP and RNDIS messages that no
+    /// guest should send, and reads a disk all the while. Afterwards everything has to work as before, and the VMM's
+    /// memory to be within a bound.
+    #[arg(long, value_name = "SEED")]
+    pub(crate) attack: Option<u64>,
 
     /// Write what goes over the bus: our VMM decodes every channel message and packet, QEMU traces its messages
     #[arg(long, value_name = "FILE")]

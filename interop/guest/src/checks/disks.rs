@@ -5,6 +5,7 @@ use core::time::Duration;
 use storvsc_proto::guest::{Disk, Properties, Request};
 use storvsc_proto::scsi::{AdditionalSense, Command, ScsiStatus, SenseKey};
 use storvsc_proto::wire::{LunAddress, ProtocolVersion};
+use vmbus_proto::guest::ChannelId;
 use vmbus_proto::wire::interface;
 
 use super::Lab;
@@ -227,6 +228,25 @@ pub(super) fn rescind(lab: &mut Lab<'_>) -> Verdict {
     Ok(text!(
         "gone with {under_way} commands under way, back with what was written"
     ))
+}
+
+/// The channel of the disk that is in use.
+pub(super) fn channel(lab: &mut Lab<'_>) -> Result<ChannelId, Text> {
+    Ok(drive(&mut lab.disk)?.channel.id)
+}
+
+/// A part of what was written is read again, one more or less long in each round.
+pub(super) fn bystander(lab: &mut Lab<'_>, round: u32) -> Result<(), Text> {
+    let (session, drive) = (&mut lab.session, drive(&mut lab.disk)?);
+    let read = Transfer {
+        write: false,
+        offset: 0,
+        len: u64::from(1 + round % 8) * BUFFER_LEN as u64,
+        seed: WRITTEN.seed,
+    };
+    drive
+        .transfer(session, &read)
+        .map_err(|why| text!("the disk beside, in round {round}: {why}"))
 }
 
 /// After a second connection, the disk has what was written by the first; nothing where there was no disk.

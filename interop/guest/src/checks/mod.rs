@@ -1,11 +1,13 @@
 //! The checks, in the order in which they are run, and how each went.
 
+mod attack;
 mod bus;
 mod disks;
 mod network;
 
 use vmbus_proto::guest::Connected;
 
+use crate::attack::bytes::Dice;
 use crate::boot::Boot;
 use crate::disk::Channel;
 use crate::memory::Memory;
@@ -37,6 +39,25 @@ const CHECKS: &[Check] = &[
     ("reconnect", bus::reconnect),
 ];
 
+/// The checks where the host is attacked: it has to be as good afterwards as it was before.
+const ATTACK: &[Check] = &[
+    ("boot", bus::boot),
+    ("version", bus::version),
+    ("offers", bus::offers),
+    ("disk_identify", disks::identify),
+    ("disk_write_read", disks::write_read),
+    ("attack_begins", attack::begin),
+    ("attack_messages", attack::messages),
+    ("attack_calls", attack::calls),
+    ("attack_leave", attack::leave),
+    ("attack_disk", attack::storage),
+    ("attack_card", attack::network),
+    ("attack_services", attack::services),
+    ("attack_rings", attack::rings),
+    ("unload", bus::unload),
+    ("reconnect", attack::reconnect),
+];
+
 /// What the checks work on, each leaving it for the next.
 #[derive(Debug)]
 struct Lab<'m> {
@@ -48,6 +69,7 @@ struct Lab<'m> {
     disk: Option<disks::Drive<'m>>,
     card: Option<Card<'m>>,
     sockets: Sockets<'m>,
+    dice: Dice,
 }
 
 /// Runs the checks that the command line wants, and tells of each.
@@ -73,6 +95,7 @@ fn run_all(boot: &Boot) -> Result<bool, Text> {
     let mut lab = Lab {
         boot: *boot,
         sockets: Sockets::new(&mut storage, &session)?,
+        dice: Dice::new(options.attack.unwrap_or_default()),
         session,
         connected: None,
         offers: 0,
@@ -80,7 +103,8 @@ fn run_all(boot: &Boot) -> Result<bool, Text> {
         card: None,
     };
     let mut all_hold = true;
-    for (name, check) in CHECKS.iter().filter(|(name, _)| options.wants(name)) {
+    let checks = if options.attack.is_some() { ATTACK } else { CHECKS };
+    for (name, check) in checks.iter().filter(|(name, _)| options.wants(name)) {
         let start = lab.session.now();
         let verdict = check(&mut lab);
         let took = (lab.session.now() - start).as_millis();

@@ -11,6 +11,7 @@ use crate::error::{Result, host};
 use crate::faults::GatedRing;
 use crate::memory::Ram;
 use crate::pages::GuestRing;
+use crate::resident::resident_bytes;
 use crate::stats::{ChannelStats, Stats};
 use crate::synic::{Synic, wake};
 use crate::sys::{self, SignalRoute};
@@ -245,6 +246,14 @@ impl VmBus {
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
         wake(&self.doorbell);
+    }
+
+    /// Notes how much memory this process takes.
+    pub fn weigh(&self) {
+        match resident_bytes() {
+            Ok(bytes) => self.stats_mut().resident_bytes.push(bytes),
+            Err(error) => warn!("how much memory this takes is not known: {error}"),
+        }
     }
 
     /// What was counted until now.

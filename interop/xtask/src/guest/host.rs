@@ -16,6 +16,7 @@ const CPUS: u8 = 2;
 /// The VMM's, with everything that it has.
 pub(super) fn ours(
     image: PathBuf,
+    command_line: String,
     disks: Vec<Drive>,
     stats: PathBuf,
     trace: Option<PathBuf>,
@@ -24,7 +25,7 @@ pub(super) fn ours(
     Invocation {
         kernel: image,
         initrd: None,
-        command_line: String::new(),
+        command_line,
         cpus: CPUS,
         memory: MEMORY,
         disks,

@@ -17,7 +17,7 @@ use crate::cli::{GuestOptions, Host};
 use crate::report::Report;
 use crate::rig::{self, Busybox, Drive, Kernel, Machine, Outputs, RunFolder, Stats};
 use crate::workspace::Workspace;
-use crate::{command, progress};
+use crate::{bad_input, command, progress};
 
 use self::verify::Evidence;
 
@@ -25,6 +25,9 @@ const TARGET: &str = "x86_64-unknown-none";
 
 /// Builds the kernel, runs it and checks what is to be checked.
 pub(crate) fn run(options: &GuestOptions) -> Result<ExitCode> {
+    if options.attack.is_some() && options.host == Host::Qemu {
+        return Err(bad_input("--attack is for our VMM: leave out --host qemu"));
+    }
     let outputs = Outputs::make(
         options.trace.as_ref(),
         options.pcap.as_ref(),
@@ -105,6 +108,7 @@ impl Run<'_> {
 
         let evidence = Evidence {
             host: self.options.host,
+            is_attacked: self.options.attack.is_some(),
             outcome: &outcome,
             folder,
             stats: self.vmm.as_ref().map(|_| Stats::read(&stats)),
@@ -139,8 +143,10 @@ impl Run<'_> {
             .into_iter()
             .map(|(name, mib, options)| make_disk(folder, name, mib, options))
             .collect::<Result<_>>()?;
+        let attack = self.options.attack.map(|seed| format!("attack={seed}"));
         let invocation = host::ours(
             kernel,
+            attack.unwrap_or_default(),
             disks,
             stats,
             self.outputs.trace.clone(),

@@ -33,12 +33,37 @@ pub(super) const OURS: [&str; 15] = [
     "unload",
     "reconnect",
 ];
+/// What it checks where it attacks our VMM.
+pub(super) const ATTACK: [&str; 15] = [
+    BOOT,
+    "version",
+    "offers",
+    "disk_identify",
+    WRITE_READ,
+    "attack_begins",
+    "attack_messages",
+    "attack_calls",
+    "attack_leave",
+    "attack_disk",
+    "attack_card",
+    "attack_services",
+    "attack_rings",
+    "unload",
+    "reconnect",
+];
 /// What it checks on QEMU, which has a bus and no devices that we know.
 pub(super) const QEMU: [&str; 5] = [BOOT, "version", "offers", "unload", "reconnect"];
 
 const BOOT: &str = "boot";
 const WRITE_READ: &str = "disk_write_read";
 const RESCIND: &str = "rescind";
+/// The VMM counted what was malformed.
+const VMM_NOTICED: &str = "vmm_noticed";
+/// It takes about as much memory as before.
+const VMM_MEMORY: &str = "vmm_memory";
+/// How much more memory a VMM may take after an attack than before, when the card and the services had not been in use yet: their buffers,
+/// and the arenas of the threads that serve a channel each. It is 2 KiB for each of the 15 000 things that the guest sends.
+const MEMORY_BOUND: u64 = 32 * MIB;
 /// The VMM counted nothing malformed.
 const VMM_ERRORS: &str = "vmm_errors";
 const EXIT: &str = "exit";
@@ -48,6 +73,8 @@ const MIB: u64 = 1 << 20;
 /// What is known when the machine has ended.
 pub(super) struct Evidence<'a> {
     pub(super) host: Host,
+    /// The host got malformed input.
+    pub(super) is_attacked: bool,
     pub(super) outcome: &'a Outcome,
     /// Where the images are.
     pub(super) folder: &'a Path,
@@ -58,16 +85,19 @@ pub(super) struct Evidence<'a> {
 impl Evidence<'_> {
     pub(super) fn checks(&self) -> Vec<Check> {
         let names: &[&str] = match self.host {
+            Host::Ours if self.is_attacked => &ATTACK,
             Host::Ours => &OURS,
             Host::Qemu => &QEMU,
         };
         let mut checks: Vec<_> = names.iter().map(|name| self.inside_and_outside(name)).collect();
         if let Some(stats) = &self.stats {
-            let result = stats
-                .as_ref()
-                .map_err(Clone::clone)
-                .and_then(Stats::nothing_malformed);
-            checks.push(Check::new(VMM_ERRORS, result));
+            let stats = stats.as_ref().map_err(Clone::clone);
+            if self.is_attacked {
+                checks.push(Check::new(VMM_NOTICED, stats.clone().and_then(noticed)));
+                checks.push(Check::new(VMM_MEMORY, stats.and_then(memory)));
+            } else {
+                checks.push(Check::new(VMM_ERRORS, stats.and_then(Stats::nothing_malformed)));
+            }
         }
         checks.push(Check::new(EXIT, self.exit()));
         checks
@@ -134,6 +164,32 @@ impl Evidence<'_> {
     }
 }
 
+/// Whether the VMM counted what it got.
+fn noticed(stats: &Stats) -> Result<String, String> {
+    let (kinds, count) = (stats.faults.len(), stats.faults.values().sum::<u64>());
+    let told = format!("{count} of {kinds} kinds");
+    if kinds < 5 || count < 1000 {
+        Err(told)
+    } else {
+        Ok(told)
+    }
+}
+
+/// Whether the VMM takes about as much memory as before.
+fn memory(stats: &Stats) -> Result<String, String> {
+    let [before, .., after] = *stats.resident_bytes else {
+        return Err("the VMM noted none".into());
+    };
+    let more = after.saturating_sub(before);
+    let told = format!(
+        "{} KiB before, {} KiB after, {} KiB more may be",
+        before >> 10,
+        after >> 10,
+        MEMORY_BOUND >> 10
+    );
+    if more > MEMORY_BOUND { Err(told) } else { Ok(told) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +218,7 @@ mod tests {
         let failing = |outcome: &Outcome| {
             failed(&Evidence {
                 host: Host::Qemu,
+                is_attacked: false,
                 outcome,
                 folder,
                 stats: None,
@@ -179,6 +236,20 @@ mod tests {
     }
 
     #[test]
+    fn a_vmm_that_grows_or_counts_nothing_is_told() {
+        let stats = |resident_bytes: &[u64], count| Stats {
+            resident_bytes: resident_bytes.to_vec(),
+            faults: (0..5).map(|kind| (kind.to_string(), count)).collect(),
+            ..Stats::default()
+        };
+        assert!(memory(&stats(&[100 * MIB, 1000 * MIB, 132 * MIB], 0)).is_ok());
+        assert!(memory(&stats(&[100 * MIB, 133 * MIB], 0)).is_err());
+        assert!(memory(&stats(&[100 * MIB], 0)).is_err());
+        assert!(noticed(&stats(&[], 200)).is_ok());
+        assert!(noticed(&stats(&[], 199)).is_err());
+    }
+
+    #[test]
     fn what_was_written_must_be_in_the_image() {
         let folder = tempfile::tempdir().unwrap();
         let kept = Kept {
@@ -188,6 +259,7 @@ mod tests {
         let outcome = outcome(&OURS);
         let evidence = Evidence {
             host: Host::Ours,
+            is_attacked: false,
             outcome: &outcome,
             folder: folder.path(),
             stats: None,

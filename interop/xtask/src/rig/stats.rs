@@ -15,6 +15,9 @@ pub(crate) struct Stats {
     /// What the VMM did to the guest: name and count, of those that happened.
     #[serde(default)]
     pub(crate) injected: BTreeMap<String, u64>,
+    /// The VMM's memory, each time that the guest had it noted.
+    #[serde(default)]
+    pub(crate) resident_bytes: Vec<u64>,
     /// Every channel that was open.
     #[serde(default)]
     pub(crate) channels: Vec<Channel>,
