@@ -87,6 +87,8 @@ fn text_is_what_a_peer_made_of_it() {
     text.as_mut_bytes()[4..6].copy_from_slice(b"\n\0");
     assert_eq!(text.to_string(), "a\u{fffd}\\n");
     assert_eq!(format!("{text:?}"), "\"a\u{fffd}\\n\"");
+    text.as_mut_bytes()[..4].copy_from_slice(b"\"\0\\\0");
+    assert_eq!(format!("{text:?}"), r#""\"\\\n""#);
     let full = Text::<2>::read_from_bytes(U16::new(0x41).as_bytes().repeat(2).as_slice()).unwrap();
     assert_eq!((full.to_string().as_str(), full.size()), ("AA", 4));
 }

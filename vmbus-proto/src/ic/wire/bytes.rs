@@ -87,16 +87,18 @@ impl<const UNITS: usize> Default for Text<UNITS> {
 
 impl<const UNITS: usize> fmt::Display for Text<UNITS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show(&self.0, f)
+        show(&self.0, char::is_control, f)
     }
 }
 
 impl<const UNITS: usize> fmt::Debug for Text<UNITS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"")?;
-        for character in self.chars() {
-            write!(f, "{}", character.escape_default())?;
-        }
+        show(
+            &self.0,
+            |character| character.is_control() || matches!(character, '"' | '\\'),
+            f,
+        )?;
         f.write_str("\"")
     }
 }
@@ -106,11 +108,11 @@ fn chars(units: &[U16]) -> impl Iterator<Item = char> + '_ {
     char::decode_utf16(units).map(|character| character.unwrap_or(char::REPLACEMENT_CHARACTER))
 }
 
-/// Writes text so that it keeps to its line, whatever a peer put into it.
-fn show(units: &[U16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Writes text with an escape for what is to have one, so that it keeps to its line, whatever a peer put into it.
+fn show(units: &[U16], escaped: impl Fn(char) -> bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use fmt::Write as _;
     for character in chars(units) {
-        if character.is_control() {
+        if escaped(character) {
             write!(f, "{}", character.escape_default())?;
         } else {
             f.write_char(character)?;
