@@ -21,9 +21,10 @@ mount_data() {
 # slice N: 4 MiB of the random bytes, others for each N
 slice() { dd if=$source bs=1M skip=$(($1 * 5 % 21)) count=$slot_mib 2>/dev/null; }
 
-# The data disk may be gone, or back as another device.
+# The data disk may be gone, or back as another device. Only a write that gets to the disk shows that it is there: busybox's touch is
+# content with a file system that has become read-only.
 back_to_data() {
-    grep -q ' /mnt ' /proc/mounts && touch /mnt/alive 2>/dev/null && sync -f /mnt/alive 2>/dev/null && return 0
+    grep -q ' /mnt ' /proc/mounts && dd if=/dev/zero of=/mnt/alive bs=512 count=1 conv=fsync 2>/dev/null && return 0
     umount /mnt 2>/dev/null
     wait_for 60 mount_data && count mounts
 }
