@@ -1,12 +1,18 @@
 //! Completions of what the host does not have.
 
-use netvsc_proto::guest::{Event, Fault, TransmitInfo};
+use netvsc_proto::guest::{Event, Fault, TransmitId, TransmitInfo};
 use netvsc_proto::wire::nvsp::{MessageType, Status, Version};
 use netvsc_proto::wire::nvsp_message::HostMessage;
 
 use crate::pair::DEPTH;
 use crate::scripted::Script;
 use crate::support::{MAC, frame};
+
+/// Sends a frame with this tag. Returns what it is told complete by.
+fn sent(script: &mut Script<4096>, tag: u8) -> TransmitId {
+    let frame = frame(MAC, tag, 60);
+    script.queue.transmit(&frame, &TransmitInfo::NONE).unwrap().id
+}
 
 #[test]
 fn case_05_completions_of_what_the_host_does_not_have() {
@@ -53,22 +59,14 @@ fn case_05_completions_of_what_the_host_does_not_have() {
 #[test]
 fn case_05_a_completion_twice_and_a_stale_one() {
     let mut script = Script::<4096>::up();
-    let first = script
-        .queue
-        .transmit(&frame(MAC, 1, 60), &TransmitInfo::NONE)
-        .unwrap()
-        .id;
+    let first = sent(&mut script, 1);
     script.host.complete_transfer(first.number(), Status::SUCCESS);
     script.poll().unwrap();
     script.told_only(&Event::Transmitted {
         id: first,
         status: Status::SUCCESS,
     });
-    let second = script
-        .queue
-        .transmit(&frame(MAC, 1, 60), &TransmitInfo::NONE)
-        .unwrap()
-        .id;
+    let second = sent(&mut script, 1);
     assert_eq!((second.place(), second == first), (first.place(), false));
     script.host.complete_transfer(first.number(), Status::SUCCESS);
     let fault = Fault::Completion {
@@ -82,11 +80,7 @@ fn case_05_a_completion_twice_and_a_stale_one() {
 #[test]
 fn a_completion_that_is_no_completion_ends_nothing() {
     let mut script = Script::<4096>::up();
-    let id = script
-        .queue
-        .transmit(&frame(MAC, 1, 60), &TransmitInfo::NONE)
-        .unwrap()
-        .id;
+    let id = sent(&mut script, 1);
     script
         .host
         .complete(id.number(), &HostMessage::InitComplete(Default::default()));
@@ -103,19 +97,11 @@ fn a_completion_that_is_no_completion_ends_nothing() {
 fn case_09_a_completion_before_the_call_has_returned() {
     let mut script = Script::<4096>::up();
     // The host guesses which id comes next, and is faster than the guest: the second place was never used.
-    let first = script
-        .queue
-        .transmit(&frame(MAC, 1, 60), &TransmitInfo::NONE)
-        .unwrap()
-        .id;
+    let first = sent(&mut script, 1);
     assert_eq!(first.place(), 0);
     let next = 2;
     script.host.complete_transfer(next, Status::SUCCESS);
-    let second = script
-        .queue
-        .transmit(&frame(MAC, 2, 60), &TransmitInfo::NONE)
-        .unwrap()
-        .id;
+    let second = sent(&mut script, 2);
     assert_eq!(second.number(), next);
     script.poll().unwrap();
     script.told_only(&Event::Transmitted {
