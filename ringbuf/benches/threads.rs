@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use harness::{FLOOR, FRAMING, poll};
+use lines::{Line, Round};
 use support::Pages;
 use vmbus_ringbuf::mem::ContiguousRing;
 use vmbus_ringbuf::{Consumer, Descriptor, Outgoing, Producer, RingMem, WriteError};
@@ -156,19 +157,28 @@ fn throughput(criterion: &mut Criterion) {
     }
 }
 
+/// A packet there and back beside a bare number, and between them what makes the difference: a packet is a line or two more, and lies
+/// behind the one before it.
 fn round_trip(criterion: &mut Criterion) {
-    let [there, back] = [(); 2].map(|()| Pages::new(1 + DATA_PAGES));
+    const PACKET: usize = SIZE + FRAMING;
+    const SMALL: usize = 4096;
+    const LARGE: usize = DATA_PAGES * 4096;
     let mut group = harness::group(criterion, format!("two-threads/round-trip/{SIZE}"), SIZE);
-    group.bench_function(FLOOR, |b| {
-        b.iter_custom(|iters| lines::ping_pong::<false>(iters.try_into().unwrap()));
-    });
-    // A packet and the index that tells of it are two lines, of which the second is only looked for once the first is there.
-    group.bench_function("two-lines", |b| {
-        b.iter_custom(|iters| lines::ping_pong::<true>(iters.try_into().unwrap()));
-    });
-    group.bench_function("contiguous", |b| {
-        b.iter_custom(|iters| round_trips(&there, &back, iters));
-    });
+    let floors: [(_, fn(u32) -> Duration); 4] = [
+        (FLOOR, lines::ping_pong::<()>),
+        ("floor-two-lines", lines::ping_pong::<Line>),
+        ("floor-round-1-page", lines::ping_pong::<Round<PACKET, SMALL>>),
+        ("floor-round-31-pages", lines::ping_pong::<Round<PACKET, LARGE>>),
+    ];
+    for (name, floor) in floors {
+        group.bench_function(name, |b| b.iter_custom(|iters| floor(iters.try_into().unwrap())));
+    }
+    for (name, data_pages) in [("contiguous-1-page", 1), ("contiguous", DATA_PAGES)] {
+        let [there, back] = [(); 2].map(|()| Pages::new(1 + data_pages));
+        group.bench_function(name, |b| {
+            b.iter_custom(|iters| round_trips(&there, &back, iters));
+        });
+    }
     group.finish();
 }
 

@@ -24,10 +24,12 @@ struct Page<const LEN: usize>(UnsafeCell<[u8; LEN]>);
 unsafe impl<const LEN: usize> Sync for Lines<LEN> {}
 
 impl<const LEN: usize> Lines<LEN> {
-    /// Boxed without being on the stack before.
+    /// Boxed without being on the stack before. Each page is there already: the first use of one is the system's work, not the memory's.
     fn new() -> Box<Self> {
         // SAFETY: zeros are a value of every field.
-        unsafe { Box::new_zeroed().assume_init() }
+        let mut lines: Box<Self> = unsafe { Box::new_zeroed().assume_init() };
+        black_box(&mut lines).data.0.get_mut().fill(0xff);
+        lines
     }
 
     /// Copies so many bytes in, as an opaque copy of that length.
@@ -98,32 +100,88 @@ pub(crate) fn transfer<const LEN: usize>(size: usize, batches: u64) -> Duration 
     two_threads(writer, reader)
 }
 
-/// How long it takes to tell a number to another thread, which tells it back, `count` times: one cache line each way, and before it the
-/// line that the packet itself would be in if `WITH_DATA`.
-pub(crate) fn ping_pong<const WITH_DATA: bool>(count: u32) -> Duration {
-    /// A line, and the one beside it that processors fetch along.
-    #[repr(align(128))]
-    struct Line(AtomicU32);
-    struct Way {
+/// Where the bytes lie that go with a number in a [`ping_pong`].
+pub(crate) trait Beside: Sync {
+    /// Nothing of it, before the first.
+    fn new() -> Self;
+
+    /// Stores what goes with the `nth` number.
+    fn put(&self, nth: u32);
+
+    /// Loads it.
+    fn take(&self, nth: u32);
+}
+
+/// Nowhere: the number is all.
+impl Beside for () {
+    fn new() {}
+    fn put(&self, _: u32) {}
+    fn take(&self, _: u32) {}
+}
+
+/// A line, and the one beside it that processors fetch along.
+#[repr(align(128))]
+pub(crate) struct Line(AtomicU32);
+
+/// Always in the same line.
+impl Beside for Line {
+    fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    fn put(&self, nth: u32) {
+        self.0.store(nth, Ordering::Relaxed);
+    }
+
+    fn take(&self, nth: u32) {
+        assert_eq!(self.0.load(Ordering::Relaxed), nth);
+    }
+}
+
+/// `SIZE` bytes that go round and round in `LEN`, each behind those before it, as packets in a ring.
+pub(crate) struct Round<const SIZE: usize, const LEN: usize>(Box<Lines<LEN>>);
+
+impl<const SIZE: usize, const LEN: usize> Round<SIZE, LEN> {
+    const fn at(nth: u32) -> usize {
+        nth as usize % (LEN / SIZE) * SIZE
+    }
+}
+
+impl<const SIZE: usize, const LEN: usize> Beside for Round<SIZE, LEN> {
+    fn new() -> Self {
+        Self(Lines::new())
+    }
+
+    fn put(&self, nth: u32) {
+        self.0.put(Self::at(nth), &[nth.to_le_bytes()[0]; SIZE]);
+    }
+
+    fn take(&self, nth: u32) {
+        let mut bytes = [0; SIZE];
+        self.0.take(Self::at(nth), &mut bytes);
+        assert_eq!(bytes[0], nth.to_le_bytes()[0]);
+    }
+}
+
+/// How long it takes to tell a number to another thread, which tells it back, `count` times: one cache line each way, and before it what
+/// goes with the number, which is only looked for once the number is there.
+pub(crate) fn ping_pong<B: Beside>(count: u32) -> Duration {
+    struct Way<B> {
         index: Line,
-        data: Line,
+        beside: B,
     }
     let way = || Way {
-        index: Line(AtomicU32::new(0)),
-        data: Line(AtomicU32::new(0)),
+        index: Line::new(),
+        beside: B::new(),
     };
     let [there, back] = &[way(), way()];
-    let tell = |way: &Way, number: u32| {
-        if WITH_DATA {
-            way.data.0.store(number, Ordering::Relaxed);
-        }
+    let tell = |way: &Way<B>, number: u32| {
+        way.beside.put(number);
         way.index.0.store(number, Ordering::Release);
     };
-    let wait = |way: &Way, number: u32| {
+    let wait = |way: &Way<B>, number: u32| {
         poll(|| (way.index.0.load(Ordering::Acquire) == number).then_some(()));
-        if WITH_DATA {
-            assert_eq!(way.data.0.load(Ordering::Relaxed), number);
-        }
+        way.beside.take(number);
     };
     let caller = move || {
         for number in 1..=count {
