@@ -10,6 +10,7 @@ mod cpuid;
 pub mod disk;
 pub mod error;
 pub mod faults;
+pub mod hooked;
 pub mod image;
 pub mod layout;
 pub mod machine;

@@ -3,9 +3,10 @@
 //! Packets are read where they pass: the guest's when the device looks at them, the device's when it publishes them. A guest may change
 //! its packets meanwhile; a trace believes what it sees.
 
+use crate::hooked::{Hook, HookedRing};
 use crate::vmbus::Device;
 use hvcall::synic::Message;
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::fmt::{self, Display, Write as _};
 use std::fs::File;
 use std::io::{self, LineWriter, Write as _};
@@ -81,12 +82,19 @@ impl Tracer {
     /// Traces a channel's packets from now on.
     pub(crate) fn attach<R: RingMem>(
         self: &Arc<Self>,
-        rings: &RingPair<TracedRing<R>>,
+        rings: &RingPair<HookedRing<R, Tap>>,
         device: &Arc<dyn Device>,
         index: u16,
     ) {
-        rings.incoming.mem().attach(self, device, index, true);
-        rings.outgoing.mem().attach(self, device, index, false);
+        for (ring, from_guest) in [(rings.incoming.mem(), true), (rings.outgoing.mem(), false)] {
+            ring.attach(Tap {
+                tracer: Arc::clone(self),
+                device: Arc::clone(device),
+                place: format!("{}/{index}", device.name()),
+                from_guest,
+                seen: Cell::new(ring.load(ControlWord::WriteIndex)),
+            });
+        }
     }
 
     fn line(&self, place: &str, from_guest: bool, what: &dyn Display) {
@@ -100,15 +108,8 @@ impl Tracer {
     }
 }
 
-/// A ring that is traced once a tracer is attached.
-#[derive(Debug)]
-pub struct TracedRing<R> {
-    ring: R,
-    tap: OnceCell<Tap>,
-}
-
 /// Where a ring's packets are written down.
-struct Tap {
+pub struct Tap {
     tracer: Arc<Tracer>,
     device: Arc<dyn Device>,
     place: String,
@@ -125,75 +126,48 @@ impl fmt::Debug for Tap {
     }
 }
 
-impl<R: RingMem> TracedRing<R> {
-    /// A ring that is not traced yet.
-    pub fn new(ring: R) -> Self {
-        Self {
-            ring,
-            tap: OnceCell::new(),
-        }
-    }
-
-    /// The ring without the tracer.
-    pub(crate) fn ring(&self) -> &R {
-        &self.ring
-    }
-
-    fn attach(&self, tracer: &Arc<Tracer>, device: &Arc<dyn Device>, index: u16, from_guest: bool) {
-        let place = format!("{}/{index}", device.name());
-        let (tracer, device) = (Arc::clone(tracer), Arc::clone(device));
-        let seen = Cell::new(self.ring.load(ControlWord::WriteIndex));
-        let _attached = self.tap.set(Tap {
-            tracer,
-            device,
-            place,
-            from_guest,
-            seen,
-        });
-    }
-
+impl Hook for Tap {
     /// Writes down a packet of the guest's when the device looks at it.
-    fn trace_incoming(&self, at: u32, head: [u64; 2]) {
-        if let Some(tap) = self.tap.get().filter(|tap| tap.from_guest) {
-            self.trace(tap, at, head);
+    fn read_head(&self, ring: &dyn RingMem, offset: u32, head: [u64; 2]) {
+        if self.from_guest {
+            self.trace(ring, offset, head);
         }
     }
 
     /// Writes down the packets up to `to` when the device publishes them.
-    fn trace_outgoing(&self, word: ControlWord, to: u32) {
-        if word != ControlWord::WriteIndex {
+    fn store(&self, ring: &dyn RingMem, word: ControlWord, to: u32) {
+        if word != ControlWord::WriteIndex || self.from_guest {
             return;
         }
-        let Some(tap) = self.tap.get().filter(|tap| !tap.from_guest) else {
-            return;
-        };
-        let mut at = tap.seen.replace(to);
+        let mut at = self.seen.replace(to);
         // A packet is 24 bytes at least, so that this ends whatever stands in the ring.
-        for _ in 0..self.ring.data_len() / (DESCRIPTOR + TRAILER) {
+        for _ in 0..ring.data_len() / (DESCRIPTOR + TRAILER) {
             if at == to {
                 return;
             }
-            at = self.trace(tap, at, self.ring.read_head(at));
+            at = self.trace(ring, at, ring.read_head(at));
         }
     }
+}
 
+impl Tap {
     /// Writes down the packet at `at`; returns where the next one is.
-    fn trace(&self, tap: &Tap, at: u32, [head, transaction]: [u64; 2]) -> u32 {
-        let len = self.ring.data_len();
+    fn trace(&self, ring: &dyn RingMem, at: u32, [head, transaction]: [u64; 2]) -> u32 {
+        let len = ring.data_len();
         let [kind0, kind1, offset0, offset1, len0, len1, ..] = head.to_le_bytes();
         let kind = PacketType(u16::from_le_bytes([kind0, kind1]));
         let offset = u32::from(u16::from_le_bytes([offset0, offset1])) * 8;
         let end = u32::from(u16::from_le_bytes([len0, len1])) * 8;
         let payload_len = end.saturating_sub(offset);
-        let wanted = DECODED.max(tap.tracer.shown);
+        let wanted = DECODED.max(self.tracer.shown);
         let mut payload = vec![0; wanted.min(payload_len as usize)];
-        self.ring.read((at + offset % len) % len, &mut payload);
+        ring.read((at + offset % len) % len, &mut payload);
         let mut text = format!("{kind} id {transaction:#x}");
-        if let Some(words) = tap.device.describe(tap.from_guest, kind, &payload) {
+        if let Some(words) = self.device.describe(self.from_guest, kind, &payload) {
             let _infallible = write!(text, ": {words}");
         }
-        let _infallible = write!(text, " | {payload_len} bytes {}", tap.tracer.hex(&payload));
-        tap.tracer.line(&tap.place, tap.from_guest, &text);
+        let _infallible = write!(text, " | {payload_len} bytes {}", self.tracer.hex(&payload));
+        self.tracer.line(&self.place, self.from_guest, &text);
         (at + end.max(DESCRIPTOR) + TRAILER) % len
     }
 }
@@ -214,51 +188,5 @@ impl Display for Hex<'_> {
         } else {
             Ok(())
         }
-    }
-}
-
-impl<R: RingMem> RingMem for TracedRing<R> {
-    fn data_len(&self) -> u32 {
-        self.ring.data_len()
-    }
-
-    fn load(&self, word: ControlWord) -> u32 {
-        self.ring.load(word)
-    }
-
-    fn store(&self, word: ControlWord, value: u32) {
-        self.trace_outgoing(word, value);
-        self.ring.store(word, value);
-    }
-
-    fn store_fence(&self, word: ControlWord, value: u32) {
-        self.trace_outgoing(word, value);
-        self.ring.store_fence(word, value);
-    }
-
-    fn fence(&self) {
-        self.ring.fence();
-    }
-
-    fn read(&self, offset: u32, dst: &mut [u8]) {
-        self.ring.read(offset, dst);
-    }
-
-    fn write(&self, offset: u32, src: &[u8]) {
-        self.ring.write(offset, src);
-    }
-
-    fn read_head(&self, offset: u32) -> [u64; 2] {
-        let head = self.ring.read_head(offset);
-        self.trace_incoming(offset, head);
-        head
-    }
-
-    fn write_word(&self, offset: u32, value: u64) {
-        self.ring.write_word(offset, value);
-    }
-
-    fn write_head(&self, offset: u32, words: [u64; 2]) {
-        self.ring.write_head(offset, words);
     }
 }

@@ -2,8 +2,9 @@
 //! full.
 
 use super::tally::Tally;
+use crate::hooked::Hook;
 use crate::vmbus::{Device, Port, Ring};
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vmbus_proto::host::OfferParams;
@@ -23,38 +24,31 @@ struct Gate {
     fullest: AtomicU32,
 }
 
-/// A ring that can have a gate.
+/// Who stands beside a ring that has a gate.
 #[derive(Debug)]
-pub struct GatedRing<R> {
-    ring: R,
-    gate: OnceCell<Arc<Gate>>,
+pub struct Keeper {
+    gate: Arc<Gate>,
     /// The guest's write index, as the device saw it last.
     seen: Cell<u32>,
 }
 
-impl<R: RingMem> GatedRing<R> {
-    /// A ring without a gate.
-    pub fn new(ring: R) -> Self {
+impl Keeper {
+    fn new(gate: &Arc<Gate>, ring: &impl RingMem) -> Self {
         Self {
-            ring,
-            gate: OnceCell::new(),
-            seen: Cell::new(0),
+            gate: Arc::clone(gate),
+            seen: Cell::new(ring.load(ControlWord::ReadIndex)),
         }
     }
 
-    fn attach(&self, gate: Arc<Gate>) {
-        self.seen.set(self.ring.load(ControlWord::ReadIndex));
-        let _attached = self.gate.set(gate);
-    }
-
     /// What the device gets to see of a write index.
-    fn pass(&self, gate: &Gate, written: u32) -> u32 {
+    fn pass(&self, ring: &dyn RingMem, written: u32) -> u32 {
+        let gate = &self.gate;
         if gate.is_shut.load(Ordering::Acquire) {
             return self.seen.get();
         }
         if gate.was_shut.swap(false, Ordering::AcqRel) {
-            let len = u64::from(self.ring.data_len()).max(1);
-            let read = u64::from(self.ring.load(ControlWord::ReadIndex));
+            let len = u64::from(ring.data_len()).max(1);
+            let read = u64::from(ring.load(ControlWord::ReadIndex));
             let used = (u64::from(written) + len).saturating_sub(read) % len;
             let percent = u32::try_from(used * 100 / len).unwrap_or(u32::MAX);
             gate.fullest.fetch_max(percent, Ordering::Relaxed);
@@ -64,49 +58,13 @@ impl<R: RingMem> GatedRing<R> {
     }
 }
 
-impl<R: RingMem> RingMem for GatedRing<R> {
-    fn data_len(&self) -> u32 {
-        self.ring.data_len()
-    }
-
-    fn load(&self, word: ControlWord) -> u32 {
-        let value = self.ring.load(word);
-        match self.gate.get() {
-            Some(gate) if word == ControlWord::WriteIndex => self.pass(gate, value),
-            _ => value,
+impl Hook for Keeper {
+    fn load(&self, ring: &dyn RingMem, word: ControlWord, value: u32) -> u32 {
+        if word == ControlWord::WriteIndex {
+            self.pass(ring, value)
+        } else {
+            value
         }
-    }
-
-    fn store(&self, word: ControlWord, value: u32) {
-        self.ring.store(word, value);
-    }
-
-    fn store_fence(&self, word: ControlWord, value: u32) {
-        self.ring.store_fence(word, value);
-    }
-
-    fn fence(&self) {
-        self.ring.fence();
-    }
-
-    fn read(&self, offset: u32, dst: &mut [u8]) {
-        self.ring.read(offset, dst);
-    }
-
-    fn write(&self, offset: u32, src: &[u8]) {
-        self.ring.write(offset, src);
-    }
-
-    fn read_head(&self, offset: u32) -> [u64; 2] {
-        self.ring.read_head(offset)
-    }
-
-    fn write_word(&self, offset: u32, value: u64) {
-        self.ring.write_word(offset, value);
-    }
-
-    fn write_head(&self, offset: u32, words: [u64; 2]) {
-        self.ring.write_head(offset, words);
     }
 }
 
@@ -157,7 +115,8 @@ impl Device for Gated {
 
     fn serve(&self, rings: RingPair<Ring>, port: &Arc<Port>) -> Vec<(&'static str, u64)> {
         let gate = Arc::new(Gate::default());
-        rings.incoming.mem().ring().attach(Arc::clone(&gate));
+        let ring = rings.incoming.mem().ring();
+        ring.attach(Keeper::new(&gate, ring));
         self.gates.lock().push((Arc::clone(port), Arc::clone(&gate)));
         let counters = self.device.serve(rings, port);
         self.gates.lock().retain(|(_, other)| !Arc::ptr_eq(other, &gate));
@@ -182,13 +141,14 @@ impl Device for Gated {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hooked::HookedRing;
     use vmbus_proto::ringbuf::mem::ArrayRing;
 
     #[test]
     fn a_shut_gate_hides_what_comes_after_it() {
-        let ring = GatedRing::new(ArrayRing::<4096>::new());
+        let ring = HookedRing::new(ArrayRing::<4096>::new());
         let gate = Arc::new(Gate::default());
-        ring.attach(Arc::clone(&gate));
+        ring.attach(Keeper::new(&gate, &ring));
         ring.store(ControlWord::WriteIndex, 64);
         assert_eq!(ring.load(ControlWord::WriteIndex), 64);
         gate.is_shut.store(true, Ordering::Relaxed);

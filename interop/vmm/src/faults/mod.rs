@@ -28,7 +28,7 @@ use gate::{Gated, Gates};
 use tally::Tally;
 
 pub use disk::FaultyDisk;
-pub use gate::GatedRing;
+pub use gate::Keeper;
 pub use schedule::{Entry, Fault, FaultsConfig, Kind, Schedule, Target};
 
 /// The number of the SCSI controller that everything happens to.

@@ -8,14 +8,15 @@ mod port;
 
 use crate::breach::Breaches;
 use crate::error::{Result, host};
-use crate::faults::GatedRing;
+use crate::faults::Keeper;
+use crate::hooked::HookedRing;
 use crate::memory::Ram;
 use crate::pages::GuestRing;
 use crate::resident::resident_bytes;
 use crate::stats::{ChannelStats, Stats};
 use crate::synic::{Synic, wake};
 use crate::sys::{self, SignalRoute};
-use crate::trace::{TracedRing, Tracer};
+use crate::trace::{Tap, Tracer};
 use hvcall::host::synic::EventFlagError;
 use hvcall::synic::MessageType;
 use hvcall::{ConnectionId, HvStatus};
@@ -43,7 +44,7 @@ pub use port::Port;
 const PFN_STORAGE: usize = 1 << 16;
 
 /// Memory of a channel's ring.
-pub type Ring = TracedRing<GatedRing<GuestRing>>;
+pub type Ring = HookedRing<HookedRing<GuestRing, Keeper>, Tap>;
 
 /// A device that is offered on the bus.
 pub trait Device: fmt::Debug + Send + Sync {

@@ -1,11 +1,11 @@
 //! What `vmbus-proto`'s bus needs of a VMM, for this one.
 
 use super::Ring;
-use crate::faults::GatedRing;
+use crate::hooked::HookedRing;
 use crate::memory::Ram;
 use crate::pages::{self, GuestRegion, MapError};
 use crate::synic::Synic;
-use crate::trace::{TracedRing, Tracer};
+use crate::trace::Tracer;
 use hvcall::MemoryError;
 use hvcall::host::synic::{Delivery, EventFlagError};
 use hvcall::synic::Message;
@@ -57,8 +57,8 @@ impl Vmm for Platform {
     fn map_rings(&self, pages: &RingPages<'_>) -> std::result::Result<Halves<Ring>, PlatformError> {
         let Halves { to_host, to_guest } = pages::rings(self.ram, pages)?;
         Ok(Halves {
-            to_host: TracedRing::new(GatedRing::new(to_host)),
-            to_guest: TracedRing::new(GatedRing::new(to_guest)),
+            to_host: HookedRing::new(HookedRing::new(to_host)),
+            to_guest: HookedRing::new(HookedRing::new(to_guest)),
         })
     }
 
