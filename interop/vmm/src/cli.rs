@@ -85,11 +85,12 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
 
-    /// Write a trace to this file: every channel message and the first bytes of every packet, decoded, a line each
+    /// Write a trace to this file: every channel message and the first bytes of every packet and of every RNDIS message, decoded, a line
+    /// each
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
 
-    /// How many bytes of each packet the trace shows in hexadecimal digits; more than 32, of each channel message too
+    /// How many bytes of each of them the trace shows in hexadecimal digits; those of channel messages with more than 32
     #[arg(long, value_name = "COUNT", default_value_t = SHOWN)]
     trace_bytes: u16,
 

@@ -1,13 +1,15 @@
-//! The trace: every channel message and the first bytes of every packet, decoded, a line each.
+//! The trace: every channel message and the first bytes of every packet, decoded, a line each; and behind a packet's line those of the
+//! messages that it carries elsewhere, in buffers or in the guest's pages.
 //!
 //! Packets are read where they pass: the guest's when the device looks at them, the device's when it publishes them. A guest may change
 //! its packets meanwhile; a trace believes what it sees.
 
 use crate::hooked::{Hook, HookedRing};
+use crate::memory::Ram;
 use crate::vmbus::Device;
 use hvcall::synic::Message;
 use std::cell::Cell;
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{self, LineWriter, Write as _};
 use std::path::Path;
@@ -23,6 +25,30 @@ const DECODED: usize = 512;
 /// Bytes before a packet's payload, and after it.
 const DESCRIPTOR: u32 = 16;
 const TRAILER: u32 = 8;
+
+/// A packet as the trace read it, for a device that knows what it carries.
+#[derive(Clone, Copy, Debug)]
+pub struct TracedPacket<'a> {
+    /// The guest sent it.
+    pub from_guest: bool,
+    /// Its type.
+    pub kind: PacketType,
+    /// What its descriptor lists: all bytes between the first 16 and the payload.
+    pub extension: &'a [u8],
+    /// The first bytes of its payload.
+    pub payload: &'a [u8],
+}
+
+/// A message that a packet carries and that does not stand in the ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// Whose message it is.
+    pub protocol: &'static str,
+    /// It, decoded.
+    pub words: String,
+    /// All of it.
+    pub bytes: Vec<u8>,
+}
 
 /// Writes the trace.
 #[derive(Debug)]
@@ -85,6 +111,7 @@ impl Tracer {
         rings: &RingPair<HookedRing<R, Tap>>,
         device: &Arc<dyn Device>,
         index: u16,
+        ram: &'static Ram,
     ) {
         for (ring, from_guest) in [(rings.incoming.mem(), true), (rings.outgoing.mem(), false)] {
             ring.attach(Tap {
@@ -92,6 +119,7 @@ impl Tracer {
                 device: Arc::clone(device),
                 place: format!("{}/{index}", device.name()),
                 from_guest,
+                ram,
                 seen: Cell::new(ring.load(ControlWord::WriteIndex)),
             });
         }
@@ -114,6 +142,7 @@ pub struct Tap {
     device: Arc<dyn Device>,
     place: String,
     from_guest: bool,
+    ram: &'static Ram,
     /// Up to where they were, in the ring to the guest.
     seen: Cell<u32>,
 }
@@ -158,17 +187,38 @@ impl Tap {
         let kind = PacketType(u16::from_le_bytes([kind0, kind1]));
         let offset = u32::from(u16::from_le_bytes([offset0, offset1])) * 8;
         let end = u32::from(u16::from_le_bytes([len0, len1])) * 8;
-        let payload_len = end.saturating_sub(offset);
+        let payload_len = end.saturating_sub(offset) as usize;
         let wanted = DECODED.max(self.tracer.shown);
-        let mut payload = vec![0; wanted.min(payload_len as usize)];
+        let mut payload = vec![0; wanted.min(payload_len)];
         ring.read((at + offset % len) % len, &mut payload);
-        let mut text = format!("{kind} id {transaction:#x}");
-        if let Some(words) = self.device.describe(self.from_guest, kind, &payload) {
-            let _infallible = write!(text, ": {words}");
+        let mut extension = vec![0; offset.saturating_sub(DESCRIPTOR).min(len) as usize];
+        ring.read((at + DESCRIPTOR) % len, &mut extension);
+        let id = format_args!("id {transaction:#x}");
+        let words = self.device.describe(self.from_guest, kind, &payload);
+        self.line(&kind, &id, words.as_deref(), payload_len, &payload);
+        let packet = TracedPacket {
+            from_guest: self.from_guest,
+            kind,
+            extension: &extension,
+            payload: &payload,
+        };
+        for message in self.device.carried(&packet, self.ram) {
+            let Carried {
+                protocol,
+                words,
+                bytes,
+            } = message;
+            self.line(&protocol, &id, Some(&words), bytes.len(), &bytes);
         }
-        let _infallible = write!(text, " | {payload_len} bytes {}", self.tracer.hex(&payload));
-        self.tracer.line(&self.place, self.from_guest, &text);
         (at + end.max(DESCRIPTOR) + TRAILER) % len
+    }
+
+    /// A line of a packet, or of a message that it carries, of so many bytes.
+    fn line(&self, what: &dyn Display, id: &dyn Display, words: Option<&str>, len: usize, bytes: &[u8]) {
+        let (colon, words) = words.map_or(("", ""), |words| (": ", words));
+        let bytes = self.tracer.hex(bytes);
+        let text = format_args!("{what} {id}{colon}{words} | {len} bytes {bytes}");
+        self.tracer.line(&self.place, self.from_guest, &text);
     }
 }
 

@@ -279,11 +279,11 @@ pub(crate) struct LinuxOptions {
     #[arg(long)]
     pub(crate) keep: bool,
 
-    /// Write every channel message and the first bytes of every packet, decoded, one line each
+    /// Write every channel message and the first bytes of every packet and of every RNDIS message, decoded, one line each
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
 
-    /// How many bytes of each packet, and of each channel message, the trace shows in hexadecimal digits
+    /// How many bytes of each of them the trace shows in hexadecimal digits
     #[arg(long, value_name = "COUNT", requires = "trace")]
     pub(crate) trace_bytes: Option<u16>,
 

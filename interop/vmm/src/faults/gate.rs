@@ -3,6 +3,8 @@
 
 use super::tally::Tally;
 use crate::hooked::Hook;
+use crate::memory::Ram;
+use crate::trace::{Carried, TracedPacket};
 use crate::vmbus::{Device, Port, Ring};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -131,6 +133,10 @@ impl Device for Gated {
 
     fn describe(&self, from_guest: bool, kind: PacketType, payload: &[u8]) -> Option<String> {
         self.device.describe(from_guest, kind, payload)
+    }
+
+    fn carried(&self, packet: &TracedPacket<'_>, ram: &Ram) -> Vec<Carried> {
+        self.device.carried(packet, ram)
     }
 
     fn end(&self) {

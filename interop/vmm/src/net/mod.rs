@@ -3,15 +3,18 @@
 //! Each queue is served by its channel's thread and filled by the link's, one at a time. What only the primary channel's thread can
 //! do, which is to talk to the control engine, it does for all of them.
 
+mod buffers;
 mod plug;
 
 use crate::error::{Result, net as net_error};
+use crate::memory::Ram;
 use crate::pages::GuestRegion;
+use crate::trace::{Carried, TracedPacket};
 use crate::vmbus::{Device, Port, Ring};
 use gateway::{Delivery, FrameSink, Link};
 use netvsc_proto::host::{
     DataPath, Event, NetBackend, Nic, NicConfig, Outcome, PACKET_SCRATCH_LEN, Queue, QueueStats,
-    ReceiveError, ReceiveInfo, ReceiveLayout, Scratch, SendLayout, Spreader, TransmitInfo, Transmitted,
+    ReceiveError, ReceiveInfo, Scratch, Spreader, TransmitInfo, Transmitted,
 };
 use netvsc_proto::wire::nvsp::Version;
 use netvsc_proto::wire::nvsp_message::{GuestMessage, HostMessage};
@@ -23,6 +26,7 @@ use vmbus_proto::host::{GpadlTicket, OfferParams};
 use vmbus_proto::ringbuf::{PacketType, RingPair, SharedMem, Signal};
 use vmbus_proto::wire::{GpadlId, Guid, interface};
 
+use buffers::Buffers;
 use plug::Plug;
 pub use plug::{NetConfig, Network};
 
@@ -43,6 +47,8 @@ pub struct Adapter {
     /// was taken out is nobody's but its own thread's.
     slots: RwLock<Vec<Option<Arc<Slot>>>>,
     shared: Mutex<Shared>,
+    /// What the guest lends. Locked last, by whoever holds any other lock.
+    buffers: Mutex<Buffers<GuestRegion>>,
     /// The version of NVSP that was agreed on, for traces.
     version: AtomicU32,
 }
@@ -61,8 +67,6 @@ struct Slot {
 struct Shared {
     data_path: DataPath,
     spreader: Spreader,
-    receive: Option<(GuestRegion, ReceiveLayout)>,
-    send: Option<(GuestRegion, SendLayout)>,
 }
 
 /// What the primary channel's thread has from the bus while the guest lends its buffers.
@@ -95,14 +99,13 @@ impl Adapter {
         let shared = Shared {
             spreader: Spreader::new(&data_path),
             data_path,
-            receive: None,
-            send: None,
         };
         let adapter = Arc::new(Self {
             link: cable(link),
             config,
             slots: RwLock::new((0..cpus).map(|_| None).collect()),
             shared: Mutex::new(shared),
+            buffers: Mutex::default(),
             version: AtomicU32::new(0),
         });
         adapter
@@ -128,6 +131,16 @@ impl Adapter {
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn buffers(&self) -> MutexGuard<'_, Buffers<GuestRegion>> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is known to be lent, while no channel is being opened with what was.
+    fn change_buffers(&self, change: impl FnOnce(&mut Buffers<GuestRegion>)) {
+        let _no_opening = self.shared();
+        change(&mut self.buffers());
     }
 
     /// Does something with each open queue.
@@ -214,7 +227,7 @@ impl Adapter {
                 match nic.receive_buffer_mapped(region.len()) {
                     Some(layout) => {
                         lent.receive = Some((gpadl, ticket));
-                        self.shared().receive = Some((region.clone(), layout));
+                        self.change_buffers(|buffers| buffers.receive = Some((region.clone(), layout)));
                         self.for_each(|queue| queue.lend_receive_buffer(region.clone(), layout));
                     }
                     None => port.unmap(ticket),
@@ -227,7 +240,7 @@ impl Adapter {
                 match nic.send_buffer_mapped(region.len()) {
                     Some(layout) => {
                         lent.send = Some((gpadl, ticket));
-                        self.shared().send = Some((region.clone(), layout));
+                        self.change_buffers(|buffers| buffers.send = Some((region.clone(), layout)));
                         self.for_each(|queue| queue.lend_send_buffer(region.clone(), layout));
                     }
                     None => port.unmap(ticket),
@@ -258,7 +271,7 @@ impl Adapter {
     }
 
     fn take_receive_buffer(&self, port: &Port, lent: &mut Lent) {
-        self.shared().receive = None;
+        self.change_buffers(|buffers| buffers.receive = None);
         self.for_each(|queue| drop(queue.take_receive_buffer()));
         if let Some((_, ticket)) = lent.receive.take() {
             port.unmap(ticket);
@@ -266,7 +279,7 @@ impl Adapter {
     }
 
     fn take_send_buffer(&self, port: &Port, lent: &mut Lent) {
-        self.shared().send = None;
+        self.change_buffers(|buffers| buffers.send = None);
         self.for_each(|queue| drop(queue.take_send_buffer()));
         if let Some((_, ticket)) = lent.send.take() {
             port.unmap(ticket);
@@ -326,12 +339,7 @@ impl Device for Adapter {
         if port.index > 0 {
             queue.set_data_path(&shared.data_path);
         }
-        if let Some((region, layout)) = &shared.receive {
-            queue.lend_receive_buffer(region.clone(), *layout);
-        }
-        if let Some((region, layout)) = &shared.send {
-            queue.lend_send_buffer(region.clone(), *layout);
-        }
+        self.buffers().lend(&mut queue);
         let slot = Arc::new(Slot {
             queue: Mutex::new(queue),
             port: Arc::clone(port),
@@ -364,6 +372,10 @@ impl Device for Adapter {
         HostMessage::decode(payload, version)
             .ok()
             .map(|message| message.to_string())
+    }
+
+    fn carried(&self, packet: &TracedPacket<'_>, ram: &Ram) -> Vec<Carried> {
+        self.buffers().messages(packet, ram)
     }
 
     fn end(&self) {

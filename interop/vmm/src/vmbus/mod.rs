@@ -16,7 +16,7 @@ use crate::resident::resident_bytes;
 use crate::stats::{ChannelStats, Stats};
 use crate::synic::{Synic, wake};
 use crate::sys::{self, SignalRoute};
-use crate::trace::{Tap, Tracer};
+use crate::trace::{Carried, Tap, TracedPacket, Tracer};
 use hvcall::host::synic::EventFlagError;
 use hvcall::synic::MessageType;
 use hvcall::{ConnectionId, HvStatus};
@@ -59,6 +59,11 @@ pub trait Device: fmt::Debug + Send + Sync {
 
     /// One of its packets in words, for a trace.
     fn describe(&self, from_guest: bool, kind: PacketType, payload: &[u8]) -> Option<String>;
+
+    /// The messages that one of its packets carries elsewhere than in the ring, for a trace.
+    fn carried(&self, _packet: &TracedPacket<'_>, _ram: &Ram) -> Vec<Carried> {
+        Vec::new()
+    }
 
     /// The machine has ended, and every channel is closed.
     fn end(&self) {}
@@ -373,7 +378,7 @@ impl VmBus {
         let Offered { device, index, .. } =
             offer.ok_or_else(|| host("such channel")(std::io::ErrorKind::NotFound))?;
         if let Some(tracer) = &self.tracer {
-            tracer.attach(&rings, &device, index);
+            tracer.attach(&rings, &device, index, self.ram);
         }
         let doorbell = EventFd::new(0).map_err(host("eventfd"))?;
         sys::route_signal(&self.vm, connection.0, SignalRoute::To(&doorbell))
