@@ -55,6 +55,8 @@ pub struct Config {
     pub trace_bytes: u16,
     /// Whether it has the ports for a guest that tests.
     pub test_ports: bool,
+    /// Whether no huge pages are to be behind the memory of the whole process, so that what is resident was touched.
+    pub small_pages: bool,
     /// What its devices do to the guest: from the guest's word at the test port on, or from the start where there is none.
     pub faults: Option<FaultsConfig>,
 }
@@ -174,6 +176,10 @@ impl Machine {
             Some((net, network)) => Some(Adapter::new(net, network, config.cpus, cable)?),
             None => None,
         };
+        if config.small_pages {
+            rustix::thread::disable_transparent_huge_pages(true)
+                .map_err(host("memory without huge pages"))?;
+        }
         // A process has one machine, and threads of all kinds look into its memory: it stays for as long as the process.
         let ram: &'static Ram = Box::leak(Box::new(memory::allocate(config.memory_mib)?));
         let entry = boot::load(&config.boot, ram, config.memory_mib, config.cpus)?;

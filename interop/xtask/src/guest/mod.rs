@@ -144,7 +144,7 @@ impl Run<'_> {
             .map(|(name, mib, options)| make_disk(folder, name, mib, options))
             .collect::<Result<_>>()?;
         let attack = self.options.attack.map(|seed| format!("attack={seed}"));
-        let invocation = host::ours(
+        let mut invocation = host::ours(
             kernel,
             attack.unwrap_or_default(),
             disks,
@@ -152,6 +152,9 @@ impl Run<'_> {
             self.outputs.trace.clone(),
             self.outputs.pcap.clone(),
         );
+        if self.options.attack.is_some() {
+            invocation.options.push("--small-pages".into());
+        }
         match &self.rig {
             Some((kernel, busybox)) => {
                 rig::prepare(folder, kernel, busybox, invocation.nested(vmm)?, self.limit())

@@ -62,8 +62,8 @@ const VMM_NOTICED: &str = "vmm_noticed";
 /// It takes about as much memory as before.
 const VMM_MEMORY: &str = "vmm_memory";
 /// How much more memory a VMM may take after an attack than before, when the card and the services had not been in use yet: their buffers,
-/// and the arenas of the threads that serve a channel each. It is 2 KiB for each of the 15 000 things that the guest sends.
-const MEMORY_BOUND: u64 = 32 * MIB;
+/// and the arenas of the threads that serve a channel each. It is 70 bytes for each of the 15 000 things that the guest sends.
+const MEMORY_BOUND: u64 = MIB;
 /// The VMM counted nothing malformed.
 const VMM_ERRORS: &str = "vmm_errors";
 const EXIT: &str = "exit";
@@ -242,8 +242,8 @@ mod tests {
             faults: (0..5).map(|kind| (kind.to_string(), count)).collect(),
             ..Stats::default()
         };
-        assert!(memory(&stats(&[100 * MIB, 1000 * MIB, 132 * MIB], 0)).is_ok());
-        assert!(memory(&stats(&[100 * MIB, 133 * MIB], 0)).is_err());
+        assert!(memory(&stats(&[100 * MIB, 1000 * MIB, 101 * MIB], 0)).is_ok());
+        assert!(memory(&stats(&[100 * MIB, 102 * MIB], 0)).is_err());
         assert!(memory(&stats(&[100 * MIB], 0)).is_err());
         assert!(noticed(&stats(&[], 200)).is_ok());
         assert!(noticed(&stats(&[], 199)).is_err());
