@@ -1,20 +1,26 @@
-//! Makes seeds of what went over a real bus, for the targets that hear a guest, and for the decoders.
+//! Makes seeds of what went over a real bus, for the targets that hear a guest or a host, and for the decoders.
 //!
-//!     cargo xtask linux --trace bus.trace --trace-bytes 512
+//!     cargo xtask linux --trace bus.trace --trace-bytes 1024
 //!     cargo run --manifest-path fuzz/Cargo.toml --example seeds -- bus.trace FOLDER
 //!
-//! `FOLDER` gets a folder for each target. Of messages that begin alike a few are taken. Packets of which the trace does not
-//! show all are left out, and so is what it does not show at all: RNDIS messages, which lie in buffers.
+//! `FOLDER` gets a folder for each target. Of messages that begin alike a few are taken. Packets and messages of which the trace does
+//! not show all are left out, but for frames, which are cut.
+
+mod cards;
+mod line;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
+use storvsc_proto::wire::GuestMessage;
 use vmbus_fuzz::channel::{Lists, Mangle};
 use vmbus_fuzz::decode::{self, Decoder};
 use vmbus_fuzz::input::{Bytes, Seed, Steps};
 use vmbus_fuzz::memory::Kind;
-use vmbus_fuzz::{hypercall, netvsc, storvsc, vmbus};
+use vmbus_fuzz::{hypercall, storvsc, vmbus};
+
+use line::Line;
 
 /// Messages that begin alike, of which are taken.
 const ALIKE: usize = 4;
@@ -22,47 +28,13 @@ const ALIKE: usize = 4;
 const BEGIN: usize = 12;
 /// Packets of one channel that become one seed.
 const PACKETS: usize = 24;
+/// Bytes of memory that a guest of the target's has for a request.
+const MEMORY: u16 = 14 * 4096;
 /// Of a storage packet, the header before the SRB, and in it the CDB.
 const CDB_AT: usize = 12 + 16;
 
-/// A line of the trace.
-struct Line<'a> {
-    /// `vmbus`, or a device and the channel's index.
-    place: &'a str,
-    from_guest: bool,
-    /// The packet's type and all that is told of it.
-    what: &'a str,
-    bytes: Vec<u8>,
-}
-
-impl<'a> Line<'a> {
-    /// Reads a line; none where not all bytes are shown.
-    fn read(line: &'a str) -> Option<Self> {
-        let (head, tail) = line.rsplit_once(" | ")?;
-        let (len, hex) = tail.split_once(" bytes ")?;
-        let bytes: Option<Vec<u8>> = hex
-            .as_bytes()
-            .chunks(2)
-            .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())
-            .collect();
-        let bytes = bytes.filter(|bytes| len.parse() == Ok(bytes.len()))?;
-        let mut words = head.trim_start().splitn(4, ' ');
-        let (_time, place, direction) = (words.next()?, words.next()?, words.next()?);
-        Some(Self {
-            place,
-            from_guest: direction == "guest>host",
-            what: words.next().unwrap_or_default(),
-            bytes,
-        })
-    }
-
-    fn device(&self) -> &str {
-        self.place.split('/').next().unwrap_or_default()
-    }
-}
-
 /// Writes seeds, each once.
-struct Seeds {
+pub struct Seeds {
     folder: PathBuf,
     written: HashSet<(&'static str, Vec<u8>)>,
     alike: HashMap<(u8, Vec<u8>), usize>,
@@ -79,10 +51,10 @@ impl Seeds {
         std::fs::write(folder.join(format!("trace-{number:03}")), seed)
     }
 
-    fn decoder(&mut self, decoder: Decoder, bytes: &[u8]) -> Result<()> {
+    /// A seed for a decoder, unless there are enough of those that are alike by this key.
+    fn decoder(&mut self, decoder: Decoder, key: Vec<u8>, bytes: &[u8]) -> Result<()> {
         let first = decoder.seed().first().copied().unwrap_or_default();
-        let begin = bytes[..bytes.len().min(BEGIN)].to_vec();
-        let alike = self.alike.entry((first, begin)).or_default();
+        let alike = self.alike.entry((first, key)).or_default();
         *alike += 1;
         if *alike > ALIKE {
             return Ok(());
@@ -92,15 +64,28 @@ impl Seeds {
     }
 }
 
+/// How a message begins.
+fn begin(bytes: &[u8]) -> Vec<u8> {
+    bytes[..bytes.len().min(BEGIN)].to_vec()
+}
+
 /// Every message and packet for its decoder.
 fn decoders(seeds: &mut Seeds, line: &Line<'_>) -> Result<()> {
+    if line.kind() == "RNDIS" {
+        return cards::decoders(seeds, line);
+    }
+    if !line.is_whole {
+        return Ok(());
+    }
     let bytes = &line.bytes;
     let decoder = match (line.device(), line.from_guest) {
         ("vmbus", true) => Decoder::VmbusGuest,
         ("vmbus", false) => Decoder::VmbusHost,
         ("scsi", true) => {
             if let (Some(cdb), Some(len)) = (bytes.get(CDB_AT..CDB_AT + 16), bytes.get(CDB_AT - 8)) {
-                seeds.decoder(Decoder::Scsi, &cdb[..usize::from(*len).min(16)])?;
+                let cdb = &cdb[..usize::from(*len).min(16)];
+                // Without the block: of each command, flags and page.
+                seeds.decoder(Decoder::Scsi, cdb[..cdb.len().min(3)].to_vec(), cdb)?;
             }
             Decoder::StorvscGuest
         }
@@ -110,7 +95,7 @@ fn decoders(seeds: &mut Seeds, line: &Line<'_>) -> Result<()> {
         (_, true) => Decoder::IcGuest,
         (_, false) => Decoder::IcHost,
     };
-    seeds.decoder(decoder, bytes)
+    seeds.decoder(decoder, begin(bytes), bytes)
 }
 
 /// What the guest posted: as one dialogue with the bus, and each message by a hypercall.
@@ -120,7 +105,7 @@ fn bus(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
     let mut posts = Vec::new();
     for line in lines
         .iter()
-        .filter(|line| line.place == "vmbus" && line.from_guest)
+        .filter(|line| line.place == "vmbus" && line.from_guest && line.is_whole)
     {
         let Some((head, body)) = line.bytes.split_at_checked(8) else {
             continue;
@@ -147,25 +132,53 @@ fn bus(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// What a packet lists: in the trace stand no ranges, so that data has some place.
-fn lists(line: &Line<'_>) -> Lists {
-    match line.what.split(' ').next() {
-        Some("GPA_DIRECT") => Lists::Memory(1, 0, 4096, 2),
-        Some("COMPLETION") => Lists::Completion,
-        _ => Lists::Nothing,
+/// As much memory as a request takes, if there is as much.
+fn memory(message: &GuestMessage) -> Option<Lists> {
+    match message {
+        GuestMessage::ExecuteSrb(srb) if srb.transfer_length.get() > 0 => {
+            let bytes = u16::try_from(srb.transfer_length.get()).ok()?;
+            (bytes <= MEMORY).then_some(Lists::Memory(1, 0, bytes, 2))
+        }
+        _ => Some(Lists::Nothing),
     }
 }
 
-/// Disks: what a driver sent, from the first packet on and from later ones.
-fn disks(seeds: &mut Seeds, lines: &[&Line<'_>]) -> Result<()> {
-    use storvsc::host::{Content, Input, Packet, Step};
-    for (index, some) in lines.chunks(PACKETS).take(6).enumerate() {
+/// Disks: what a driver sent from the first packet on, and later a few requests of each command and page.
+fn disks(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
+    use storvsc::host::{Content, Input, NEGOTIATED, PRIMARY, Packet, Step};
+    let mut alike: HashMap<_, usize> = HashMap::new();
+    let (mut first, mut later) = (Vec::new(), Vec::new());
+    let sent = lines
+        .iter()
+        .filter(|line| line.device() == "scsi" && line.from_guest && line.is_whole);
+    for line in sent {
+        let Ok(message) = GuestMessage::decode(&line.bytes) else {
+            continue;
+        };
+        let Some(lists) = memory(&message) else {
+            continue;
+        };
+        if line.place == "scsi/0" && first.len() < PACKETS {
+            first.push((line, lists));
+        } else if let GuestMessage::ExecuteSrb(srb) = message {
+            let [code, flags, page, ..] = srb.cdb_or_sense;
+            let seen = alike.entry((code, flags, page)).or_default();
+            *seen += 1;
+            if *seen <= ALIKE {
+                later.push((line, lists));
+            }
+        }
+    }
+    for (negotiated, some) in [(PRIMARY, &first[..])]
+        .into_iter()
+        .chain(later.chunks(PACKETS).map(|some| (NEGOTIATED, some)))
+    {
         let mut steps = Vec::new();
-        for (id, line) in (1..).zip(some) {
+        for (id, (line, lists)) in (1..).zip(some) {
             let packet = Packet {
                 id,
                 wants_completion: true,
-                lists: lists(line),
+                lists: lists.clone(),
                 long: true,
                 content: Content::Raw(Bytes(line.bytes.clone())),
                 mangle: Mangle::Nothing,
@@ -174,42 +187,10 @@ fn disks(seeds: &mut Seeds, lines: &[&Line<'_>]) -> Result<()> {
         }
         let seed = Input {
             kind: Kind::PageList,
-            negotiated: u8::from(index > 0) * 4,
+            negotiated,
             steps: Steps(steps),
         };
         seeds.put("storvsc_host", seed.seed())?;
-    }
-    Ok(())
-}
-
-/// Network cards, likewise.
-fn cards(seeds: &mut Seeds, lines: &[&Line<'_>]) -> Result<()> {
-    use netvsc::host::{Content, Input, Packet, Step};
-    for (index, some) in lines.chunks(PACKETS).take(4).enumerate() {
-        let mut steps = Vec::new();
-        for (id, line) in (1..).zip(some) {
-            let packet = Packet {
-                sub_channel: false,
-                id,
-                wants_completion: lists(line) != Lists::Completion,
-                lists: lists(line),
-                content: Content::Raw(Bytes(line.bytes.clone())),
-                mangle: Mangle::Nothing,
-            };
-            steps.extend([
-                Step::Send(packet),
-                Step::Serve(false, 4),
-                Step::Serve(false, 4),
-                Step::Receive(false, true),
-            ]);
-        }
-        let seed = Input {
-            kind: Kind::PageList,
-            offloads: true,
-            up: index > 0,
-            steps: Steps(steps),
-        };
-        seeds.put("netvsc_host", seed.seed())?;
     }
     Ok(())
 }
@@ -231,14 +212,10 @@ fn main() -> Result<()> {
         decoders(&mut seeds, line)?;
     }
     bus(&mut seeds, &lines)?;
-    let of = |place: &str| -> Vec<_> {
-        lines
-            .iter()
-            .filter(|line| line.place == place && line.from_guest)
-            .collect()
-    };
-    disks(&mut seeds, &of("scsi/0"))?;
-    cards(&mut seeds, &of("nic/0"))?;
+    disks(&mut seeds, &lines)?;
+    cards::to_hosts(&mut seeds, &lines)?;
+    cards::to_guests(&mut seeds, &lines)?;
+    cards::to_pairs(&mut seeds, &lines)?;
     println!(
         "{} seeds of {} messages and packets",
         seeds.written.len(),

@@ -56,6 +56,8 @@ pub enum Told {
     Ready,
     SubChannels(u16),
     ShutDown,
+    /// The host has answered what it was asked.
+    Answered,
     Other,
 }
 
@@ -283,7 +285,11 @@ impl<M: RingMem> Driver<M> {
                 assert!(properties.mac.is_station() && properties.mtu <= 1500);
                 Told::Ready
             }
-            Some(Event::Answered { id, .. } | Event::RequestFailed { id, .. } | Event::Reset { id, .. }) => {
+            Some(Event::Answered { id, .. }) => {
+                assert!(self.requests.remove(&id), "{id:?} is not asked");
+                Told::Answered
+            }
+            Some(Event::RequestFailed { id, .. } | Event::Reset { id, .. }) => {
                 assert!(self.requests.remove(&id), "{id:?} is not asked");
                 Told::Other
             }

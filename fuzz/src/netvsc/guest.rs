@@ -81,6 +81,19 @@ steps! {
     }
 }
 
+/// What became of the steps.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Frames that the driver got.
+    pub frames: usize,
+    /// Answers that it got.
+    pub answered: usize,
+    /// It came up.
+    pub ready: bool,
+    /// A channel was poisoned.
+    pub poisoned: bool,
+}
+
 /// A packet that the host took and did not answer for good.
 struct Taken {
     index: usize,
@@ -102,11 +115,17 @@ struct Model {
     given: [Given; 2],
     /// The part of the receive buffer that is next.
     part: u16,
+    outcome: Outcome,
 }
 
 impl Input {
     /// Runs the steps.
     pub fn run(self) {
+        self.play();
+    }
+
+    /// As [`run`](Self::run), and tells what became of them.
+    pub fn play(self) -> Outcome {
         // Netvsc wants a ring of a page at least.
         let kind = match self.kind {
             Kind::Small => Kind::PageList,
@@ -125,6 +144,7 @@ impl Input {
             asked: Vec::new(),
             given: Default::default(),
             part: 0,
+            outcome: Outcome::default(),
         };
         if !self.start.is_multiple_of(4) {
             model.settle();
@@ -142,7 +162,11 @@ impl Input {
             model.step(step);
             model.driver.check();
         }
+        model.outcome.ready = model.driver.ready;
+        model.outcome.poisoned = model.driver.fault != [None; 2];
+        let outcome = std::mem::take(&mut model.outcome);
         model.finish();
+        outcome
     }
 }
 
@@ -410,7 +434,11 @@ impl Model {
                     self.driver.open_sub_channel(ours);
                 }
             }
-            Told::Frame(frame, _) => assert!((14..=1518).contains(&frame.len())),
+            Told::Frame(frame, _) => {
+                assert!((14..=1518).contains(&frame.len()));
+                self.outcome.frames += 1;
+            }
+            Told::Answered => self.outcome.answered += 1,
             _ => {}
         }
         polled.again

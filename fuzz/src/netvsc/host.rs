@@ -67,6 +67,19 @@ steps! {
     }
 }
 
+/// What became of the steps.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Frames that reached the network.
+    pub transmitted: u64,
+    /// Packets of the guest's that were refused.
+    pub refused: u64,
+    /// RNDIS messages that the guest got, frames among them.
+    pub received: u64,
+    /// A channel was poisoned.
+    pub poisoned: bool,
+}
+
 /// One channel: both ends, and what the guest knows.
 struct Channel {
     line: Line,
@@ -82,6 +95,7 @@ struct Model {
     vmm: Vmm,
     channels: [Channel; 2],
     ram: Ram,
+    outcome: Outcome,
 }
 
 impl Channel {
@@ -113,6 +127,11 @@ impl Channel {
 impl Input {
     /// Runs the steps.
     pub fn run(self) {
+        self.play();
+    }
+
+    /// As [`run`](Self::run), and tells what became of them.
+    pub fn play(self) -> Outcome {
         let mut config = NicConfig {
             max_queues: 2,
             sections_per_queue: SECTIONS as u16,
@@ -138,6 +157,7 @@ impl Input {
             channels: [Channel::new(&kind, 0), Channel::new(&kind, 1)],
             kind,
             ram: Ram::new(0, RAM),
+            outcome: Outcome::default(),
         };
         if self.up {
             model.bring_up();
@@ -147,6 +167,7 @@ impl Input {
             model.check();
         }
         model.finish();
+        model.outcome
     }
 }
 
@@ -261,7 +282,11 @@ impl Model {
         let _ = channel.line.accesses();
         let result = self.vmm.serve(&mut channel.queue, &self.ram, budget);
         assert!(channel.line.accesses() <= 2048 + 128 * budget, "bounded work");
-        let again = channel.judge(result).is_some_and(|outcome| outcome.again);
+        let served = channel.judge(result);
+        self.outcome.poisoned |= served.is_none();
+        self.outcome.refused += u64::from(served.is_some_and(|served| served.refused.is_some()));
+        self.outcome.transmitted += self.vmm.net.frames[index].take().len() as u64;
+        let again = served.is_some_and(|served| served.again);
         let [primary, sub] = &mut self.channels;
         let asked = self.vmm.events(&mut primary.queue, &mut sub.queue);
         if asked.released {
@@ -322,6 +347,7 @@ impl Model {
             PacketType::TRANSFER_PAGES => {
                 assert!(received.wants_completion);
                 assert!(!received.ranges.is_empty());
+                self.outcome.received += received.ranges.len() as u64;
                 for range in &received.ranges {
                     let (at, len) = (range.byte_offset.get() as usize, range.byte_count.get() as usize);
                     let bytes = self

@@ -2,10 +2,10 @@
 
 mod driver;
 pub mod guest;
-mod guest_message;
-mod guest_rndis;
+pub mod guest_message;
+pub mod guest_rndis;
 pub mod host;
-mod host_message;
+pub mod host_message;
 pub mod pair;
 mod region;
 mod vmm;

@@ -4,6 +4,7 @@ use storvsc_proto::host::{BlockError, CompleteError, Config, Fault, Lun, Next, Q
 use storvsc_proto::scsi::Sense;
 use storvsc_proto::wire::{
     DataDirection, GuestMessage, HostMessage, LunAddress, NtStatus, PacketForm, ProtocolVersion, ScsiRequest,
+    SrbStatus,
 };
 use vmbus_ringbuf::wire::PacketType;
 use zerocopy::little_endian::{U16, U32};
@@ -16,6 +17,10 @@ use crate::memory::{Hostile, Kind, Poke, Ram};
 use crate::steps;
 
 const DEPTH: usize = 4;
+/// [`Input::negotiated`] of a channel on which the steps negotiate.
+pub const PRIMARY: u8 = 4;
+/// [`Input::negotiated`] of one that speaks the newest version.
+pub const NEGOTIATED: u8 = 0;
 /// Guest memory: 16 pages from address 0 on.
 const RAM: usize = 16 * 4096;
 
@@ -79,10 +84,19 @@ steps! {
 steps! {
     pub struct Input {
         pub kind: Kind,
-        /// Negotiated before the steps, in this version.
+        /// Negotiated before the steps, in this version; [`PRIMARY`]: not negotiated.
         pub negotiated: u8,
         pub steps: Steps<Step>,
     }
+}
+
+/// What became of the steps.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The statuses of the requests that were answered.
+    pub statuses: Vec<SrbStatus>,
+    /// What poisoned the channel.
+    pub fault: Option<Fault>,
 }
 
 struct Model {
@@ -93,6 +107,7 @@ struct Model {
     asked: Asked,
     tickets: Vec<(Ticket, Result<(), BlockError>)>,
     fault: Option<Fault>,
+    statuses: Vec<SrbStatus>,
 }
 
 fn error(code: u8) -> BlockError {
@@ -110,6 +125,11 @@ fn error(code: u8) -> BlockError {
 impl Input {
     /// Runs the steps.
     pub fn run(self) {
+        self.play();
+    }
+
+    /// As [`run`](Self::run), and tells what became of them.
+    pub fn play(self) -> Outcome {
         let config = Config {
             max_transfer_bytes: 0x1_0000,
             max_sub_channels: 3,
@@ -135,12 +155,17 @@ impl Input {
             asked: Asked::default(),
             tickets: Vec::new(),
             fault: None,
+            statuses: Vec::new(),
         };
         for step in self.steps {
             model.step(step);
             model.check();
         }
         model.finish();
+        Outcome {
+            statuses: model.statuses,
+            fault: model.fault,
+        }
     }
 }
 
@@ -357,6 +382,7 @@ impl Model {
                     received.id
                 );
                 let srb = completion.srb().expect("answers have room for an SRB");
+                self.statuses.push(srb.srb_status.status());
                 if srb.srb_status.0 == 1 {
                     assert_eq!((srb.scsi_status.0, completion.status), (0, NtStatus::SUCCESS));
                 }
