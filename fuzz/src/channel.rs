@@ -98,6 +98,11 @@ impl Asked {
         }
     }
 
+    /// Whether one is still to come.
+    pub fn waits(&self, id: u64) -> bool {
+        self.waiting.contains_key(&id)
+    }
+
     /// Whether all came.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()

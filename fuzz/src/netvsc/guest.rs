@@ -248,7 +248,7 @@ impl Model {
                 };
                 let mut bytes = rndis.bytes(back);
                 mangle.apply(&mut bytes);
-                self.give(sub.into(), at.into(), &bytes, longer.into());
+                self.give(sub.into(), u16::from(at) % PARTS, &bytes, longer.into());
             }
             Step::Serve => self.serve(),
             Step::Disturb(sub, disturb) => {
@@ -306,9 +306,18 @@ impl Model {
         sent
     }
 
-    /// Puts bytes into the receive buffer, and says that there are more than there are.
+    /// Whether the guest has a part of the receive buffer. What is overwritten there is lost to a host that believes that it gave it.
+    fn is_lent(&self, part: u16) -> bool {
+        self.given.iter().any(|given| given.waits(transfer_id(part)))
+    }
+
+    /// Puts bytes into a part of the receive buffer that is the host's, and says that there are more than there are. Tells whether there was
+    /// room.
     fn give(&mut self, index: usize, part: u16, bytes: &[u8], longer: u16) -> bool {
-        let at = part % PARTS * PART;
+        if self.is_lent(part) {
+            return false;
+        }
+        let at = part * PART;
         let len = u16::try_from(bytes.len())
             .unwrap_or(u16::MAX)
             .saturating_add(longer);
@@ -316,7 +325,7 @@ impl Model {
         let lists = Lists::Set(RECEIVE_BUFFER_ID, 1, at, len);
         let channel_type = u8::from(index == 0 && bytes.first() != Some(&1));
         let says = Nvsp::Rndis(channel_type).bytes(self.version());
-        self.send(index, 0x1000 + u64::from(part), &lists, &says)
+        self.send(index, transfer_id(part), &lists, &says)
     }
 
     /// The host takes a packet.
@@ -395,9 +404,10 @@ impl Model {
             && !matches!(answer, Answer::Taken | Answer::Nvsp(_))
         {
             mangle.apply(&mut bytes);
-            let part = self.part;
-            done = self.give(taken.index, part, &bytes, 0);
-            self.part = self.part.wrapping_add(1);
+            let mut next = (0..PARTS).map(|n| (self.part + n) % PARTS);
+            self.part = next.find(|part| !self.is_lent(*part)).unwrap_or(self.part);
+            done = self.give(taken.index, self.part, &bytes, 0);
+            self.part = (self.part + 1) % PARTS;
         } else if asked.is_some() && matches!(answer, Answer::Taken | Answer::Nvsp(_)) {
             done = false;
         }
@@ -487,6 +497,11 @@ impl Model {
         }
         self.step(Step::Abort);
     }
+}
+
+/// The transaction id with which a part of the receive buffer is lent.
+fn transfer_id(part: u16) -> u64 {
+    0x1000 + u64::from(part)
 }
 
 fn request_id(asked: &Asked<'_>) -> Option<u32> {
