@@ -4,6 +4,7 @@ use crate::error::{Error, Result, net};
 use gateway::{Capture, Link, Runner, tap::Tap};
 use netvsc_proto::host::{Checksums, DataPath, MacAddress, Offloads};
 use netvsc_proto::wire::ppi::ReceiveChecksums;
+use smoltcp::wire::{self, EthernetFrame, IpProtocol, Ipv4Packet, TcpPacket, UdpPacket};
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -130,37 +131,17 @@ pub(super) fn for_guest<'f>(frame: &'f [u8], data_path: &DataPath) -> Cow<'f, [u
     }
 }
 
-/// Fills the checksum of the TCP segment or UDP datagram in an IPv4 packet in (RFC 9293, RFC 768).
-fn fill_checksum(frame: &mut [u8]) -> Option<()> {
-    let packet = frame.get_mut(ETHERNET_HEADER..)?;
-    let header = usize::from(packet.first()? & 0xF) * 4;
-    let len = u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]);
-    let protocol = *packet.get(9)?;
-    let (ip, payload) = packet.get_mut(..usize::from(len))?.split_at_mut_checked(header)?;
-    let place = if protocol == TCP { 16 } else { 6 };
-    payload.get_mut(place..place + 2)?.fill(0);
-    let addresses = ip.get(12..20)?;
-    let sum = words(addresses) + words(payload) + u64::from(protocol) + payload.len() as u64;
-    let folded = (0..4).fold(sum, |sum, _| (sum & 0xFFFF) + (sum >> 16));
-    let checksum = match !u16::try_from(folded).ok()? {
-        // UDP's 0 says that there is none.
-        0 if protocol == UDP => 0xFFFF,
-        checksum => checksum,
-    };
-    payload
-        .get_mut(place..place + 2)?
-        .copy_from_slice(&checksum.to_be_bytes());
-    Some(())
-}
-
-/// The sum of big-endian words; an odd byte is the first of a word.
-fn words(bytes: &[u8]) -> u64 {
-    let (words, last) = bytes.as_chunks::<2>();
-    let sum: u64 = words
-        .iter()
-        .map(|word| u64::from(u16::from_be_bytes(*word)))
-        .sum();
-    sum + last.first().map_or(0, |byte| u64::from(*byte) << 8)
+/// Fills the checksum of the TCP segment or UDP datagram in an IPv4 packet in.
+fn fill_checksum(frame: &mut [u8]) -> wire::Result<()> {
+    let mut ethernet = EthernetFrame::new_checked(frame)?;
+    let mut packet = Ipv4Packet::new_checked(ethernet.payload_mut())?;
+    let (source, destination) = (packet.src_addr().into(), packet.dst_addr().into());
+    match packet.next_header() {
+        IpProtocol::Tcp => TcpPacket::new_checked(packet.payload_mut())?.fill_checksum(&source, &destination),
+        IpProtocol::Udp => UdpPacket::new_checked(packet.payload_mut())?.fill_checksum(&source, &destination),
+        _ => {}
+    }
+    Ok(())
 }
 
 /// A large send as one packet. A guest leaves the length in its IPv4 header to whoever cuts it, and nobody does.
@@ -188,7 +169,6 @@ mod tests {
 
     #[test]
     fn a_guest_that_looks_at_checksums_gets_them() {
-        // From RFC 1071's worked example on: checked by the sum over all of it, which is all ones.
         let mut udp = frame(ETHERTYPE_IPV4, UDP, 8 + 3);
         udp[16..18].copy_from_slice(&31_u16.to_be_bytes());
         udp[26..34].copy_from_slice(&[10, 0, 2, 2, 10, 0, 2, 15]);
@@ -202,9 +182,9 @@ mod tests {
             ..DataPath::default()
         };
         let filled = for_guest(&udp, &data_path(Checksums::NONE));
-        let sum = words(&filled[26..]) + u64::from(UDP) + 11;
-        assert_eq!((sum & 0xFFFF) + (sum >> 16), 0xFFFF);
-        assert_ne!(filled[40..42], [0, 0]);
+        // By RFC 768: the complement of the sum of both addresses, the protocol, the length twice, the ports and the data.
+        assert_eq!(filled[40..42], [0xe3, 0x3e]);
+        assert_eq!((&filled[..40], &filled[42..]), (&udp[..40], &udp[42..]));
         assert_eq!(
             *for_guest(&udp, &data_path(GATEWAY.receive)),
             *udp,
@@ -220,6 +200,16 @@ mod tests {
             udp[..36],
             "cut off"
         );
+    }
+
+    #[test]
+    fn a_segments_checksum_is_filled_in() {
+        let mut tcp = frame(ETHERTYPE_IPV4, TCP, 20 + 1);
+        tcp[16..18].copy_from_slice(&41_u16.to_be_bytes());
+        tcp[34 + 12] = 5 << 4;
+        assert_eq!(fill_checksum(&mut tcp), Ok(()));
+        // No addresses, no ports: the protocol, the length and the length of the header remain.
+        assert_eq!(tcp[50..52], (!(6_u16 + 21 + 0x5000)).to_be_bytes());
     }
 
     #[test]
