@@ -6,6 +6,7 @@
 
 pub mod channel;
 pub mod decode;
+pub mod dictionary;
 pub mod hypercall;
 pub mod ic;
 pub mod input;
