@@ -82,14 +82,11 @@ impl Dictionary {
         self.words("RNDIS statuses", RndisStatus::NAMED, |it| it.value())
     }
 
-    /// What a disk's guest says.
+    /// What a disk's guest says. Operation codes alone are a byte each, which is found by chance.
     fn disk(self) -> Self {
         self.words("Operations of disks", Operation::NAMED, |it| it.0)
             .add("Versions of disks", ProtocolVersion::ALL, |it| {
                 it.0.to_le_bytes().to_vec()
-            })
-            .add("Operation codes", OperationCode::NAMED.iter().copied(), |it| {
-                vec![it.0]
             })
             .add("INQUIRY of pages", VpdPage::NAMED.iter().copied(), |it| {
                 vec![OperationCode::INQUIRY.0, 1, it.0]
