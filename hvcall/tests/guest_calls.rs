@@ -224,6 +224,15 @@ fn a_rep_call_that_fails_tells_how_far_it_came() {
             done: 7
         })
     );
+    // What was done before is not to be done again, whatever an error comes with.
+    let back = ScriptedGate::new(&[reps(HvStatus::SUCCESS, 3), HvStatus::INVALID_PARAMETER.into()]);
+    assert_eq!(
+        call_25(&back),
+        Err(RepError::Failed {
+            status: HvStatus::INVALID_PARAMETER,
+            done: 3
+        })
+    );
     let beyond = ScriptedGate::new(&[reps(HvStatus::ACCESS_DENIED, 4000)]);
     assert_eq!(
         call_25(&beyond),

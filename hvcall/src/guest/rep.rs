@@ -72,9 +72,10 @@ impl RepCall {
             return Ok(());
         }
         if !status.is_success() && status != HvStatus::TIME_OUT {
+            // What was done before stays done: KVM and others tell 0 with an error.
             return Err(RepError::Failed {
                 status,
-                done: done.min(control.rep_count()),
+                done: done.max(control.rep_start()).min(control.rep_count()),
             });
         }
         self.time_outs = 0;
@@ -92,7 +93,8 @@ pub enum RepError {
     Failed {
         /// Why.
         status: HvStatus,
-        /// Elements that are done, counted from the list's begin: which one failed, in most cases.
+        /// Elements that are done, counted from the list's begin: which one failed, in most cases. Never fewer than were
+        /// done before this call, nor more than the list has.
         done: u16,
     },
     /// The hypervisor broke the protocol.

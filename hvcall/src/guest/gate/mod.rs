@@ -171,7 +171,7 @@ impl<const N: usize> FastBlock<N> {
 /// Makes a rep call whose parameters are in memory, and continues it until all elements of its list are done.
 ///
 /// A hypervisor may return after any element (TLFS "Hypercall Continuation"); then the same call is made again with the
-/// rep start moved. The loop ends after at most 4095 + 16 calls, whatever the hypervisor answers.
+/// rep start moved. The loop ends after at most 17 calls for each element, whatever the hypervisor answers.
 ///
 /// `control` has the rep count, and a rep start of 0 unless elements are to be left out.
 ///
