@@ -298,8 +298,50 @@ fn a_locked_hypercall_page_is_taken_where_it_is_or_not_at_all() {
     there.enable(&msrs).unwrap();
     assert!(there.is_enabled());
     assert_eq!(msrs.tried(), [], "a write to a locked register is a fault");
-    assert!(there.disable(&msrs).is_err());
-    assert!(there.is_enabled());
+    let error = there.disable(&msrs).unwrap_err();
+    assert!(matches!(error, InterfaceError::Locked { register } if register.page() == Some(0x9999_9000)));
+    assert!(there.is_enabled() && there.into_page().is_err());
+    assert_eq!(msrs.tried(), [], "nor is one tried to switch it off");
+}
+
+#[test]
+fn a_hypercall_page_that_may_be_on_is_neither_called_nor_given_back() {
+    let msrs = FakeMsrs::with(&[(Msr::GUEST_OS_ID, 1)]);
+    let mut call_page = CallPage::new(page(GPA).0);
+    msrs.denying.borrow_mut().push(Msr::HYPERCALL);
+    assert!(call_page.enable(&msrs).is_err());
+    assert_eq!(msrs.get(Msr::HYPERCALL) & 1, 0, "it is switched off again");
+    assert!(!call_page.is_enabled());
+    let mut call_page = call_page.into_page().unwrap_err();
+    msrs.denying.borrow_mut().clear();
+    call_page.disable(&msrs).unwrap();
+    assert!(call_page.into_page().is_ok());
+}
+
+#[test]
+fn a_hypercall_page_that_went_off_is_not_called() {
+    let msrs = FakeMsrs::with(&[(Msr::GUEST_OS_ID, 1)]);
+    let mut call_page = CallPage::new(page(GPA).0);
+    call_page.enable(&msrs).unwrap();
+    // Someone took the identity away, and the hypervisor the page.
+    msrs.set(Msr::GUEST_OS_ID, 0);
+    assert_eq!(call_page.enable(&msrs), Err(InterfaceError::NoIdentity));
+    assert!(!call_page.is_enabled());
+    // It is switched off, and the guest is told that it was not.
+    msrs.set(Msr::GUEST_OS_ID, 1);
+    call_page.enable(&msrs).unwrap();
+    msrs.denying.borrow_mut().push(Msr::HYPERCALL);
+    assert!(call_page.disable(&msrs).is_err());
+    assert!(!call_page.is_enabled() && call_page.into_page().is_err());
+    // What only did not happen leaves it on.
+    let (stuck, mut call_page) = (
+        FakeMsrs::with(&[(Msr::GUEST_OS_ID, 1)]),
+        CallPage::new(page(GPA).0),
+    );
+    call_page.enable(&stuck).unwrap();
+    stuck.stuck.borrow_mut().push(Msr::HYPERCALL);
+    assert!(call_page.disable(&stuck).is_err());
+    assert!(call_page.is_enabled());
 }
 
 #[test]
@@ -419,6 +461,32 @@ fn a_page_on_which_the_register_does_not_agree_is_off() {
     };
     assert_eq!(page.enable(&msrs), Err(not_taken));
     assert!(page.into_page().is_ok());
+}
+
+#[test]
+fn a_page_that_may_be_on_is_not_given_back() {
+    let msrs = FakeMsrs::default();
+    msrs.denying.borrow_mut().push(Msr::REFERENCE_TSC);
+    let mut page = TscPage::new(page(GPA).0);
+    assert!(page.enable(&msrs).is_err());
+    assert_eq!(msrs.get(Msr::REFERENCE_TSC) & 1, 0, "it is switched off again");
+    let mut page = page.into_page().unwrap_err();
+    msrs.denying.borrow_mut().clear();
+    page.disable(&msrs).unwrap();
+    assert!(page.into_page().is_ok());
+}
+
+#[test]
+fn a_page_that_is_off_is_not_believed() {
+    let (mut page, host, msrs) = tsc_page();
+    page.disable(&msrs).unwrap();
+    // The host knows where it was.
+    set(host, 1, 1 << 63, 0);
+    assert_eq!(page.time(|| 100), Err(TscPageUnusable::Invalid));
+    msrs.stuck.borrow_mut().push(Msr::REFERENCE_TSC);
+    assert!(page.enable(&msrs).is_err());
+    set(host, 1, 1 << 63, 0);
+    assert_eq!(page.time(|| 100), Err(TscPageUnusable::Invalid));
 }
 
 proptest! {

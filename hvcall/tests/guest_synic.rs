@@ -359,6 +359,41 @@ fn a_register_that_does_not_take_its_value_is_told_and_the_others_are_off() {
 }
 
 #[test]
+fn pages_that_may_be_on_are_not_given_back() {
+    for denying in [Msr::SIMP, Msr::SIEFP] {
+        let (mut synic, ..) = synic();
+        let msrs = msrs();
+        msrs.denying.borrow_mut().push(denying);
+        assert!(synic.enable(&msrs).is_err());
+        assert_eq!(
+            (msrs.get(Msr::SIMP) & 1, msrs.get(Msr::SIEFP) & 1),
+            (0, 0),
+            "both are switched off again"
+        );
+        assert_eq!(synic.before(), None);
+        let StillOn(mut synic) = synic.into_pages().unwrap_err();
+        assert!(synic.disable(&msrs).is_err());
+        msrs.denying.borrow_mut().clear();
+        synic.disable(&msrs).unwrap();
+        assert_eq!(synic.disable(&msrs), Err(SynicError::Off));
+        assert!(synic.into_pages().is_ok());
+    }
+}
+
+#[test]
+fn a_sint_that_may_be_unmasked_is_masked_in_the_end() {
+    let (mut synic, ..) = synic();
+    let msrs = msrs();
+    synic.enable(&msrs).unwrap();
+    msrs.denying.borrow_mut().push(Msr::SINT2);
+    let refused = synic.enable_sint(&msrs, Sint::VMBUS, SintSetup::interrupt(0xf3));
+    assert!(refused.is_err() && !SintRegister::from_bits(msrs.get(Msr::SINT2)).is_masked());
+    msrs.denying.borrow_mut().clear();
+    synic.disable(&msrs).unwrap();
+    assert!(SintRegister::from_bits(msrs.get(Msr::SINT2)).is_masked());
+}
+
+#[test]
 fn a_register_that_is_not_there_is_told() {
     let (mut synic, ..) = synic();
     let msrs = msrs();

@@ -53,14 +53,21 @@ fn set_identity(msrs: &(impl Msrs + ?Sized), id: GuestOsId) -> Result<GuestOsId,
 #[derive(Debug)]
 pub struct CallPage {
     page: SharedPage,
+    /// It is known to be on.
     enabled: bool,
+    /// The register may name it.
+    lent: bool,
 }
 
 impl CallPage {
     /// A page that is still off.
     #[must_use]
     pub const fn new(page: SharedPage) -> Self {
-        Self { page, enabled: false }
+        Self {
+            page,
+            enabled: false,
+            lent: false,
+        }
     }
 
     /// Switches the page on, looks whether that took, and returns the register as it was before. A page that firmware
@@ -68,8 +75,10 @@ impl CallPage {
     ///
     /// # Errors
     ///
-    /// The guest OS id is still 0; the register is locked with another address; or it was not set. The page is off.
+    /// The guest OS id is still 0; the register is locked with another address; or it was not set, and then it is off again
+    /// as far as that went. In any case the page counts as off: there is no gate through it.
     pub fn enable(&mut self, msrs: &(impl Msrs + ?Sized)) -> Result<HypercallPage, InterfaceError> {
+        self.enabled = false;
         if msrs.read(Msr::GUEST_OS_ID)? == 0 {
             return Err(InterfaceError::NoIdentity);
         }
@@ -77,8 +86,12 @@ impl CallPage {
         if register.is_locked() && register.page() != Some(self.page.gpa()) {
             return Err(InterfaceError::Locked { register });
         }
-        if !register.is_locked() {
-            turn_on::<HypercallPage>(msrs, &self.page)?;
+        if register.is_locked() {
+            self.lent = true;
+        } else if let Err(error) = turn_on::<HypercallPage>(msrs, &self.page, &mut self.lent) {
+            // The first error counts.
+            let _also = self.disable(msrs);
+            return Err(error.into());
         }
         self.enabled = true;
         Ok(register)
@@ -88,14 +101,28 @@ impl CallPage {
     ///
     /// # Errors
     ///
-    /// The register was not set, as when it is locked.
+    /// The register is locked, or was not set. Where it does not read as on, the page counts as off all the same.
     pub fn disable(&mut self, msrs: &(impl Msrs + ?Sized)) -> Result<(), InterfaceError> {
-        turn_off::<HypercallPage>(msrs)?;
-        self.enabled = false;
-        Ok(())
+        let was_on = core::mem::take(&mut self.enabled);
+        let register = HypercallPage::from_bits(msrs.read(HypercallPage::MSR)?);
+        // The processor faults for a write to it.
+        let result = if register.is_locked() {
+            Err(InterfaceError::Locked { register })
+        } else {
+            turn_off::<HypercallPage>(msrs, &mut self.lent).map_err(InterfaceError::from)
+        };
+        let still = match result {
+            Err(InterfaceError::Locked { register }) => register.page(),
+            Err(InterfaceError::Register(RegisterError::NotTaken { reads, .. })) => {
+                HypercallPage::from_bits(reads).page()
+            }
+            _ => None,
+        };
+        self.enabled = was_on && still == Some(self.page.gpa());
+        result
     }
 
-    /// Whether the page is on.
+    /// Whether the page is on, so that there may be gates through it.
     #[must_use]
     pub const fn is_enabled(&self) -> bool {
         self.enabled
@@ -111,9 +138,9 @@ impl CallPage {
     ///
     /// # Errors
     ///
-    /// It is on: the value itself.
+    /// It is on, or may be, as it could not be switched off: the value itself. [`disable`](Self::disable) it first.
     pub fn into_page(self) -> Result<SharedPage, Self> {
-        if self.enabled { Err(self) } else { Ok(self.page) }
+        if self.lent { Err(self) } else { Ok(self.page) }
     }
 }
 

@@ -134,6 +134,8 @@ pub struct Synic {
     messages: MessagePage,
     events: EventPage,
     before: Option<SynicRegisters>,
+    /// SIMP, and SIEFP, may name its page.
+    lent: [bool; 2],
     /// A bit for each SINT that was set up here.
     sints: u16,
 }
@@ -146,6 +148,7 @@ impl Synic {
             messages,
             events,
             before: None,
+            lent: [false; 2],
             sints: 0,
         }
     }
@@ -176,8 +179,9 @@ impl Synic {
     }
 
     fn set_registers(&mut self, msrs: &(impl Msrs + ?Sized)) -> Result<SynicRegisters, RegisterError> {
-        let simp = turn_on::<Simp>(msrs, self.messages.page())?;
-        let siefp = turn_on::<Siefp>(msrs, self.events.page())?;
+        let [messages, events] = &mut self.lent;
+        let simp = turn_on::<Simp>(msrs, self.messages.page(), messages)?;
+        let siefp = turn_on::<Siefp>(msrs, self.events.page(), events)?;
         let scontrol = set_scontrol(msrs, true)?;
         Ok(SynicRegisters {
             scontrol,
@@ -187,9 +191,10 @@ impl Synic {
     }
 
     fn clear_registers(&mut self, msrs: &(impl Msrs + ?Sized)) -> Result<(), RegisterError> {
+        let [messages, events] = &mut self.lent;
         let results = [
-            turn_off::<Simp>(msrs),
-            turn_off::<Siefp>(msrs),
+            turn_off::<Simp>(msrs, messages),
+            turn_off::<Siefp>(msrs, events),
             set_scontrol(msrs, false).map(drop),
         ];
         results.into_iter().collect()
@@ -212,8 +217,10 @@ impl Synic {
             return Err(SynicError::Off);
         }
         let before = SintRegister::from_bits(msrs.read(Msr::sint(sint))?);
-        set_sint(msrs, sint, setup.register(before)?)?;
+        let register = setup.register(before)?;
+        // Even when it seems to fail it may be unmasked.
         self.sints |= 1 << sint.number();
+        set_sint(msrs, sint, register)?;
         Ok(before)
     }
 
@@ -237,9 +244,9 @@ impl Synic {
     /// # Errors
     ///
     /// The SynIC is off; or the first of the registers that were not set. It counts as on then, and `disable` can be
-    /// tried again.
+    /// tried again. So it can after an [`enable`](Self::enable) that failed and left a page on.
     pub fn disable(&mut self, msrs: &(impl Msrs + ?Sized)) -> Result<(), SynicError> {
-        if self.before.is_none() {
+        if !self.may_be_on() {
             return Err(SynicError::Off);
         }
         let mut result = Ok(());
@@ -258,6 +265,10 @@ impl Synic {
         self.before
     }
 
+    fn may_be_on(&self) -> bool {
+        self.before.is_some() || self.lent != [false; 2]
+    }
+
     /// The message slots.
     pub const fn messages(&mut self) -> &mut MessagePage {
         &mut self.messages
@@ -273,9 +284,9 @@ impl Synic {
     ///
     /// # Errors
     ///
-    /// It is on: the value itself.
+    /// It is on, or a page may be, as it could not be switched off: the value itself.
     pub fn into_pages(self) -> Result<(MessagePage, EventPage), StillOn> {
-        if self.before.is_some() {
+        if self.may_be_on() {
             Err(StillOn(self))
         } else {
             Ok((self.messages, self.events))
@@ -355,7 +366,7 @@ impl From<MsrError> for SynicError {
     }
 }
 
-/// The pages cannot be given back, as the SynIC is on: disable it first. The SynIC is inside.
+/// The pages cannot be given back, as the SynIC is on, or may be: disable it first. The SynIC is inside.
 #[derive(Debug, Error)]
-#[error("the SynIC is on")]
+#[error("the SynIC is on, or may be")]
 pub struct StillOn(pub Synic);

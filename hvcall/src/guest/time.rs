@@ -46,29 +46,40 @@ pub fn reference_time(msrs: &(impl Msrs + ?Sized)) -> Result<u64, MsrError> {
 #[derive(Debug)]
 pub struct TscPage {
     page: SharedPage,
+    /// It is known to be on.
     enabled: bool,
+    /// The register may name it.
+    lent: bool,
 }
 
 impl TscPage {
     /// A page that is still off.
     #[must_use]
     pub const fn new(page: SharedPage) -> Self {
-        Self { page, enabled: false }
+        Self {
+            page,
+            enabled: false,
+            lent: false,
+        }
     }
 
     /// Switches the page on, and returns the register as it was before.
     ///
     /// # Errors
     ///
-    /// The register was not set.
+    /// The register was not set, and then the page is off again as far as that went; the time is not told by it.
     pub fn enable(&mut self, msrs: &(impl Msrs + ?Sized)) -> Result<ReferenceTsc, RegisterError> {
         // Until the host writes it, the page says that it cannot be used.
         if !self.enabled {
             self.page.clear();
         }
-        let before = turn_on(msrs, &self.page)?;
-        self.enabled = true;
-        Ok(before)
+        let before = turn_on(msrs, &self.page, &mut self.lent);
+        self.enabled = before.is_ok();
+        if before.is_err() {
+            // The first error counts.
+            let _also = self.disable(msrs);
+        }
+        before
     }
 
     /// Switches the page off.
@@ -77,9 +88,8 @@ impl TscPage {
     ///
     /// The register was not set.
     pub fn disable(&mut self, msrs: &(impl Msrs + ?Sized)) -> Result<(), RegisterError> {
-        turn_off::<ReferenceTsc>(msrs)?;
+        turn_off::<ReferenceTsc>(msrs, &mut self.lent)?;
         self.enabled = false;
-        self.page.clear();
         Ok(())
     }
 
@@ -94,6 +104,9 @@ impl TscPage {
             let high = self.page.load(word | 1);
             u64::from(high) << 32 | u64::from(low)
         };
+        if !self.enabled {
+            return Err(TscPageUnusable::Invalid);
+        }
         for _ in 0..TRIES {
             let sequence = self.page.load_acquire(SEQUENCE);
             if sequence == TSC_SEQUENCE_INVALID {
@@ -128,9 +141,9 @@ impl TscPage {
     ///
     /// # Errors
     ///
-    /// It is on: the value itself.
+    /// It is on, or may be, as it could not be switched off: the value itself. [`disable`](Self::disable) it first.
     pub fn into_page(self) -> Result<SharedPage, Self> {
-        if self.enabled { Err(self) } else { Ok(self.page) }
+        if self.lent { Err(self) } else { Ok(self.page) }
     }
 }
 

@@ -25,6 +25,8 @@ pub struct FakeMsrs {
     values: RefCell<BTreeMap<Msr, u64>>,
     /// Registers that ignore writes.
     pub stuck: RefCell<Vec<Msr>>,
+    /// Registers that take writes and say that they do not.
+    pub denying: RefCell<Vec<Msr>>,
     /// Registers that are not there.
     pub absent: RefCell<Vec<Msr>>,
     /// Registers that were written, with or without success.
@@ -73,6 +75,9 @@ impl Msrs for FakeMsrs {
         if !self.stuck.borrow().contains(&msr) {
             self.log.borrow_mut().push((msr, value));
             self.set(msr, value);
+        }
+        if self.denying.borrow().contains(&msr) {
+            return Err(MsrError::Unavailable { msr });
         }
         Ok(())
     }

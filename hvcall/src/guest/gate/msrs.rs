@@ -155,13 +155,16 @@ page_registers!(
     ReferenceTsc = Msr::REFERENCE_TSC
 );
 
-/// Switches a page on, looks whether that took, and returns the register as it was before. Reserved bits are kept.
+/// Switches a page on, looks whether that took, and returns the register as it was before. Reserved bits are kept. Once it is
+/// written, `lent` says that the register may name the page, whatever comes of it.
 pub(crate) fn turn_on<R: PageRegister>(
     msrs: &(impl Msrs + ?Sized),
     page: &SharedPage,
+    lent: &mut bool,
 ) -> Result<R, RegisterError> {
     let before = R::from_bits(msrs.read(R::MSR)?);
     let wrote = before.with_page(page.gpa()).bits();
+    *lent = true;
     // SAFETY: the page was handed over for the hypervisor to have.
     unsafe { msrs.write(R::MSR, wrote) }?;
     let reads = msrs.read(R::MSR)?;
@@ -175,8 +178,11 @@ pub(crate) fn turn_on<R: PageRegister>(
     Ok(before)
 }
 
-/// Switches a page off, and looks whether that took. Reserved bits are kept.
-pub(crate) fn turn_off<R: PageRegister>(msrs: &(impl Msrs + ?Sized)) -> Result<(), RegisterError> {
+/// Switches a page off, and looks whether that took: then `lent` says that the register names none. Reserved bits are kept.
+pub(crate) fn turn_off<R: PageRegister>(
+    msrs: &(impl Msrs + ?Sized),
+    lent: &mut bool,
+) -> Result<(), RegisterError> {
     let wrote = R::from_bits(msrs.read(R::MSR)?).without_page().bits();
     // SAFETY: the hypervisor has no page by this register any more.
     unsafe { msrs.write(R::MSR, wrote) }?;
@@ -188,5 +194,6 @@ pub(crate) fn turn_off<R: PageRegister>(msrs: &(impl Msrs + ?Sized)) -> Result<(
             reads,
         });
     }
+    *lent = false;
     Ok(())
 }
