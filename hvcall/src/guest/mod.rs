@@ -26,6 +26,8 @@ mod detect;
 mod events;
 #[allow(unsafe_code, reason = "the island: each block has its argument")]
 mod gate;
+#[cfg(test)]
+mod hostile;
 mod interface;
 mod messages;
 #[cfg(test)]
