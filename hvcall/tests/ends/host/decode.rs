@@ -1,25 +1,13 @@
 //! What the host makes of the hypercalls of well-behaved and of hostile guests.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test that panics fails, and the support is shared between tests"
-)]
-
-mod support;
 
 use std::cell::Cell;
 
+use crate::support::{FakeMemory, Watched};
 use hvcall::host::{CallRegisters, Request, answer_query_capabilities, decode, read_input};
 use hvcall::synic::MessageType;
 use hvcall::wire::{DEBUG_DATA_MAX, ExtendedCapabilities, PostMessageInput, SignalEventInput};
 use hvcall::{CallCode, ConnectionId, GuestMemory, HvStatus, HypercallControl};
 use proptest::prelude::*;
-use support::{FakeMemory, Watched};
 use zerocopy::IntoBytes;
 
 const BASE: u64 = 0x10_0000;

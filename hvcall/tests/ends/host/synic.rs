@@ -1,16 +1,4 @@
 //! Delivery of messages and events to guests that take them at the same time.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test that panics fails, and the support is shared between tests"
-)]
-
-mod support;
 
 use std::cell::Cell;
 use std::sync::atomic::{Ordering, fence};
@@ -18,11 +6,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::support::{FakeMemory, Watched};
 use hvcall::host::synic::{Delivery, EventFlagError, post_message, set_event_flag};
 use hvcall::synic::{Message, MessageError, MessageFlags, MessageType};
 use hvcall::{GuestMemory, MemoryError, Sint};
 use proptest::prelude::*;
-use support::{FakeMemory, Watched};
 use zerocopy::FromZeros;
 
 const SIMP: u64 = 0x7000;

@@ -10,7 +10,7 @@ use hvcall::{HvStatus, HypercallControl, HypercallResult, Msr};
 use super::FakeMemory;
 
 /// A new page at this guest-physical address, full of what was there before: the guest's end of it, and the host's.
-pub fn page(gpa: u64) -> (SharedPage, &'static FakeMemory) {
+pub(crate) fn page(gpa: u64) -> (SharedPage, &'static FakeMemory) {
     // The guest's end lends it for good.
     let memory: &'static FakeMemory = Box::leak(Box::new(FakeMemory::new(gpa, 1)));
     memory.put(0, &[0xee; 4096]);
@@ -21,40 +21,40 @@ pub fn page(gpa: u64) -> (SharedPage, &'static FakeMemory) {
 
 /// Registers of one processor, which keep what they are given, unless a test says otherwise.
 #[derive(Default)]
-pub struct FakeMsrs {
+pub(crate) struct FakeMsrs {
     values: RefCell<BTreeMap<Msr, u64>>,
     /// Registers that ignore writes.
-    pub stuck: RefCell<Vec<Msr>>,
+    pub(crate) stuck: RefCell<Vec<Msr>>,
     /// Registers that take writes and say that they do not.
-    pub denying: RefCell<Vec<Msr>>,
+    pub(crate) denying: RefCell<Vec<Msr>>,
     /// Registers that are not there.
-    pub absent: RefCell<Vec<Msr>>,
+    pub(crate) absent: RefCell<Vec<Msr>>,
     /// Registers that were written, with or without success.
     tried: RefCell<Vec<Msr>>,
     /// Every write that took, in order.
-    pub log: RefCell<Vec<(Msr, u64)>>,
+    pub(crate) log: RefCell<Vec<(Msr, u64)>>,
 }
 
 impl FakeMsrs {
-    pub fn with(values: &[(Msr, u64)]) -> Self {
+    pub(crate) fn with(values: &[(Msr, u64)]) -> Self {
         let msrs = Self::default();
         msrs.values.borrow_mut().extend(values.iter().copied());
         msrs
     }
 
-    pub fn get(&self, msr: Msr) -> u64 {
+    pub(crate) fn get(&self, msr: Msr) -> u64 {
         self.values.borrow().get(&msr).copied().unwrap_or(0)
     }
 
-    pub fn set(&self, msr: Msr, value: u64) {
+    pub(crate) fn set(&self, msr: Msr, value: u64) {
         self.values.borrow_mut().insert(msr, value);
     }
 
-    pub fn tried(&self) -> Vec<Msr> {
+    pub(crate) fn tried(&self) -> Vec<Msr> {
         self.tried.borrow().clone()
     }
 
-    pub fn written(&self) -> Vec<Msr> {
+    pub(crate) fn written(&self) -> Vec<Msr> {
         self.log.borrow().iter().map(|(msr, _)| *msr).collect()
     }
 }
@@ -84,14 +84,14 @@ impl Msrs for FakeMsrs {
 }
 
 /// A gate whose other side is [`hvcall::host`]: what it decodes is kept, and answered with the next prepared status.
-pub struct HostGate {
-    pub memory: &'static FakeMemory,
-    pub answers: RefCell<VecDeque<HvStatus>>,
-    pub requests: RefCell<Vec<Request>>,
+pub(crate) struct HostGate {
+    pub(crate) memory: &'static FakeMemory,
+    pub(crate) answers: RefCell<VecDeque<HvStatus>>,
+    pub(crate) requests: RefCell<Vec<Request>>,
 }
 
 impl HostGate {
-    pub fn new(memory: &'static FakeMemory, answers: &[HvStatus]) -> Self {
+    pub(crate) fn new(memory: &'static FakeMemory, answers: &[HvStatus]) -> Self {
         Self {
             memory,
             answers: RefCell::new(answers.iter().copied().collect()),
@@ -137,21 +137,21 @@ impl Gate for HostGate {
 
 /// What a gate was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    pub control: HypercallControl,
-    pub input: Vec<u64>,
+pub(crate) struct Call {
+    pub(crate) control: HypercallControl,
+    pub(crate) input: Vec<u64>,
 }
 
 /// A gate that answers what a test prepared, for ever the last answer, and keeps what it was asked.
-pub struct ScriptedGate {
+pub(crate) struct ScriptedGate {
     answers: Vec<HypercallResult>,
-    pub output: Vec<u64>,
-    pub calls: RefCell<Vec<Call>>,
+    pub(crate) output: Vec<u64>,
+    pub(crate) calls: RefCell<Vec<Call>>,
     at: Cell<usize>,
 }
 
 impl ScriptedGate {
-    pub fn new(answers: &[HypercallResult]) -> Self {
+    pub(crate) fn new(answers: &[HypercallResult]) -> Self {
         Self {
             answers: answers.to_vec(),
             output: Vec::new(),

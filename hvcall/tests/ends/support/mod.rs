@@ -1,6 +1,6 @@
 //! Guest memory for tests.
 
-pub mod guest;
+pub(crate) mod guest;
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,13 +11,13 @@ use hvcall::{GuestMemory, MemoryError};
 struct Page([AtomicU32; 1024]);
 
 /// Words of memory from an address on, which threads can share.
-pub struct FakeMemory {
+pub(crate) struct FakeMemory {
     base: u64,
     pages: Vec<Page>,
 }
 
 impl FakeMemory {
-    pub fn new(base: u64, pages: usize) -> Self {
+    pub(crate) fn new(base: u64, pages: usize) -> Self {
         assert_eq!(base % 4, 0);
         Self {
             base,
@@ -28,17 +28,17 @@ impl FakeMemory {
     }
 
     /// Where the first page really is.
-    pub fn first_page(&self) -> NonNull<[u8; 4096]> {
+    pub(crate) fn first_page(&self) -> NonNull<[u8; 4096]> {
         NonNull::from(&self.pages[0]).cast()
     }
 
     /// Puts bytes there, as a host without manners does.
-    pub fn put(&self, offset: u64, bytes: &[u8]) {
+    pub(crate) fn put(&self, offset: u64, bytes: &[u8]) {
         self.write(self.base + offset, bytes).unwrap();
     }
 
     /// The word there.
-    pub fn u32(&self, offset: u64) -> u32 {
+    pub(crate) fn u32(&self, offset: u64) -> u32 {
         self.load_u32(self.base + offset).unwrap()
     }
 
@@ -100,8 +100,8 @@ impl GuestMemory for FakeMemory {
 }
 
 /// A memory that runs something before each access of the host, such as a step of the guest.
-pub struct Watched<'a, F: Fn()> {
-    pub memory: &'a FakeMemory,
+pub(crate) struct Watched<'a, F: Fn()> {
+    pub(crate) memory: &'a FakeMemory,
     pub before_access: F,
 }
 

@@ -1,20 +1,8 @@
 //! The guest's calls: against the host's decoder, and against hosts that answer what they should not.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that panics fails, and the support is shared between tests"
-)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::guest::{Call, HostGate, ScriptedGate, page};
 use hvcall::cpuid::{CallAccess, MsrAccess};
 use hvcall::guest::{
     FastBlock, FastOutput, MsrError, Msrs, Post, PostBackoff, PostError, Posted, RepCall, RepError, TooLong,
@@ -26,7 +14,6 @@ use hvcall::{
     CallCode, ConnectionId, HvStatus, HypercallControl, HypercallResult, Msr, RegisterName, RepFault,
 };
 use proptest::prelude::*;
-use support::guest::{Call, HostGate, ScriptedGate, page};
 
 const GPA: u64 = 0x12_3000;
 const VMBUS: ConnectionId = ConnectionId(4);

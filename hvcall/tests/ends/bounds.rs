@@ -1,28 +1,16 @@
 //! What a call of the host's or of the guest's does at most, whatever the other one says. That reading the time, posting and rep calls end
 //! is tested with the rest of them: `a_page_that_changes_while_it_is_read_is_read_anew`, `a_rep_call_is_continued_to_its_end`.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test that panics fails, and the support is shared between tests"
-)]
-
-mod support;
 
 use std::cell::Cell;
 
+use crate::support::FakeMemory;
+use crate::support::guest::page;
 use hvcall::guest::{EventPage, MessagePage, Synic, TscPage};
 use hvcall::host::synic::{Delivery, post_message, set_event_flag};
 use hvcall::host::{CallRegisters, Request, XMM_REGISTERS, decode};
 use hvcall::synic::MessageType;
 use hvcall::{GuestMemory, MemoryError, Message, Sint};
 use proptest::prelude::*;
-use support::FakeMemory;
-use support::guest::page;
 
 const BASE: u64 = 0x10_0000;
 

@@ -1,23 +1,12 @@
 //! The guest's SynIC against the host's.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that panics fails, and the support is shared between tests"
-)]
-
-mod support;
 
 use std::collections::BTreeSet;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use crate::support::FakeMemory;
+use crate::support::guest::{FakeMsrs, page};
 use hvcall::guest::{
     EventPage, FIRST_VECTOR, MessagePage, MsrError, RegisterError, SintSetup, SlotFault, StillOn, Synic,
     SynicError,
@@ -26,8 +15,6 @@ use hvcall::host::synic::{Delivery, post_message, set_event_flag};
 use hvcall::synic::{MessageType, SintRegister};
 use hvcall::{Message, Msr, Sint};
 use proptest::prelude::*;
-use support::FakeMemory;
-use support::guest::{FakeMsrs, page};
 
 const SIMP: u64 = 0x7000;
 const SIEFP: u64 = 0x1_0000_8000;

@@ -1,21 +1,10 @@
 //! The guest's set-up: detection, identity, hypercall page, reference time.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test that panics fails, and the support is shared between tests"
-)]
-
-mod support;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
+use crate::support::FakeMemory;
+use crate::support::guest::{FakeMsrs, page};
 use hvcall::cpuid::{
     CallAccess, CpuidRegisters, FeatureLeaf, Features, HardwareFeatures, IsolationType, LimitsLeaf,
     MsrAccess, RecommendationLeaf, Recommendations, VENDOR_MICROSOFT, VENDOR_VIRT_STACK, VendorLeaf,
@@ -28,8 +17,6 @@ use hvcall::guest::{
 };
 use hvcall::{GuestOsId, Msr, OsType};
 use proptest::prelude::*;
-use support::FakeMemory;
-use support::guest::{FakeMsrs, page};
 
 const GPA: u64 = 0x5_4321_0000;
 

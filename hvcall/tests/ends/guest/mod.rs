@@ -1,0 +1,5 @@
+//! The guest's end.
+
+mod calls;
+mod setup;
+mod synic;

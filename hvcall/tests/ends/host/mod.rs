@@ -1,0 +1,4 @@
+//! The host's end.
+
+mod decode;
+mod synic;
