@@ -28,6 +28,39 @@ const SMCCC_VENDOR_UID: u64 = 0x8600_ff01;
 /// What Hyper-V answers to it. Sources: TLFS "Feature and Interface Discovery (ARM64)"; Linux `hyperv_detect_via_smccc`.
 const HYPERV_UID: [u32; 4] = [0x4d32_ba58, 0xcd24_4764, 0x8eef_6c75, 0x1659_7024];
 
+/// X0 to X17: what a hypervisor is told by, answers by, and may change.
+const REGISTERS: usize = 18;
+
+/// These values in the first registers, and zero in the others.
+fn registers(first: &[u64], words: &[u64]) -> [u64; REGISTERS] {
+    let mut registers = [0; REGISTERS];
+    for (to, from) in registers.iter_mut().zip(first.iter().chain(words)) {
+        *to = *from;
+    }
+    registers
+}
+
+/// The assembly of a call with these values in X0 to X17. Gives what they hold after it. Without `nomem` the compiler takes
+/// all memory to have changed.
+macro_rules! hvc {
+    ( $instruction:literal, $registers:expr ) => {{
+        #[rustfmt::skip]
+        let [
+            mut x0, mut x1, mut x2, mut x3, mut x4, mut x5, mut x6, mut x7, mut x8, mut x9, mut x10, mut x11, mut x12,
+            mut x13, mut x14, mut x15, mut x16, mut x17,
+        ]: [u64; REGISTERS] = $registers;
+        asm!(
+            $instruction,
+            inout("x0") x0, inout("x1") x1, inout("x2") x2, inout("x3") x3, inout("x4") x4, inout("x5") x5,
+            inout("x6") x6, inout("x7") x7, inout("x8") x8, inout("x9") x9, inout("x10") x10, inout("x11") x11,
+            inout("x12") x12, inout("x13") x13, inout("x14") x14, inout("x15") x15, inout("x16") x16,
+            inout("x17") x17,
+            options(nostack),
+        );
+        [x0, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11, x12, x13, x14, x15, x16, x17]
+    }};
+}
+
 /// Calls with HVC #1, Hyper-V's own convention.
 #[derive(Clone, Copy, Debug)]
 pub struct HvcGate(());
@@ -46,22 +79,10 @@ impl HvcGate {
 
 impl Gate for HvcGate {
     unsafe fn call(&self, control: HypercallControl, first: u64, second: u64) -> HypercallResult {
-        let result: u64;
+        let registers = registers(&[control.bits(), first, second], &[]);
         // SAFETY: that HVC makes a hypercall was promised to `new`, that this call does no harm to the caller of this
-        // method. All registers that a hypervisor may change are named; without `nomem` the compiler takes all memory
-        // to have changed.
-        unsafe {
-            asm!(
-                "hvc #1",
-                inout("x0") control.bits() => result,
-                inout("x1") first => _,
-                inout("x2") second => _,
-                out("x3") _, out("x4") _, out("x5") _, out("x6") _, out("x7") _, out("x8") _, out("x9") _,
-                out("x10") _, out("x11") _, out("x12") _, out("x13") _, out("x14") _, out("x15") _, out("x16") _,
-                out("x17") _,
-                options(nostack),
-            );
-        }
+        // method. All registers that a hypervisor may change are named.
+        let [result, ..] = unsafe { hvc!("hvc #1", registers) };
         HypercallResult::from_bits(result)
     }
 
@@ -72,38 +93,10 @@ impl Gate for HvcGate {
         output: &mut [u64],
     ) -> Result<HypercallResult, TooLong> {
         let mut block = FastBlock::<FAST_WORDS>::new(input, output.len(), FastOutput::Last)?;
-        let [
-            w0,
-            w1,
-            w2,
-            w3,
-            w4,
-            w5,
-            w6,
-            w7,
-            w8,
-            w9,
-            w10,
-            w11,
-            w12,
-            w13,
-            w14,
-            w15,
-        ] = block.words();
-        let result: u64;
+        let registers = registers(&[control.with_fast().bits()], block.words());
         // SAFETY: as for `call`.
-        unsafe {
-            asm!(
-                "hvc #1",
-                inout("x0") control.with_fast().bits() => result,
-                inout("x1") *w0, inout("x2") *w1, inout("x3") *w2, inout("x4") *w3, inout("x5") *w4,
-                inout("x6") *w5, inout("x7") *w6, inout("x8") *w7, inout("x9") *w8, inout("x10") *w9,
-                inout("x11") *w10, inout("x12") *w11, inout("x13") *w12, inout("x14") *w13, inout("x15") *w14,
-                inout("x16") *w15,
-                out("x17") _,
-                options(nostack),
-            );
-        }
+        let [result, words @ .., _] = unsafe { hvc!("hvc #1", registers) };
+        *block.words() = words;
         block.output(output);
         Ok(HypercallResult::from_bits(result))
     }
@@ -127,20 +120,9 @@ impl SmcccGate {
 
 impl Gate for SmcccGate {
     unsafe fn call(&self, control: HypercallControl, first: u64, second: u64) -> HypercallResult {
-        let result: u64;
+        let registers = registers(&[SMCCC_HYPERCALL, control.bits(), first, second], &[]);
         // SAFETY: as for `HvcGate`.
-        unsafe {
-            asm!(
-                "hvc #0",
-                inout("x0") SMCCC_HYPERCALL => result,
-                inout("x1") control.bits() => _,
-                inout("x2") first => _,
-                inout("x3") second => _,
-                out("x4") _, out("x5") _, out("x6") _, out("x7") _, out("x8") _, out("x9") _, out("x10") _,
-                out("x11") _, out("x12") _, out("x13") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _,
-                options(nostack),
-            );
-        }
+        let [result, ..] = unsafe { hvc!("hvc #0", registers) };
         HypercallResult::from_bits(result)
     }
 
@@ -151,38 +133,10 @@ impl Gate for SmcccGate {
         output: &mut [u64],
     ) -> Result<HypercallResult, TooLong> {
         let mut block = FastBlock::<FAST_WORDS>::new(input, output.len(), FastOutput::BehindInput)?;
-        let [
-            w0,
-            w1,
-            w2,
-            w3,
-            w4,
-            w5,
-            w6,
-            w7,
-            w8,
-            w9,
-            w10,
-            w11,
-            w12,
-            w13,
-            w14,
-            w15,
-        ] = block.words();
-        let result: u64;
+        let registers = registers(&[SMCCC_HYPERCALL, control.with_fast().bits()], block.words());
         // SAFETY: as for `HvcGate`.
-        unsafe {
-            asm!(
-                "hvc #0",
-                inout("x0") SMCCC_HYPERCALL => result,
-                inout("x1") control.with_fast().bits() => _,
-                inout("x2") *w0, inout("x3") *w1, inout("x4") *w2, inout("x5") *w3, inout("x6") *w4,
-                inout("x7") *w5, inout("x8") *w6, inout("x9") *w7, inout("x10") *w8, inout("x11") *w9,
-                inout("x12") *w10, inout("x13") *w11, inout("x14") *w12, inout("x15") *w13, inout("x16") *w14,
-                inout("x17") *w15,
-                options(nostack),
-            );
-        }
+        let [result, _, words @ ..] = unsafe { hvc!("hvc #0", registers) };
+        *block.words() = words;
         block.output(output);
         Ok(HypercallResult::from_bits(result))
     }
@@ -195,18 +149,8 @@ impl Gate for SmcccGate {
 /// The program runs at EL1, and HVC is not disabled: there is a hypervisor, or firmware at EL2.
 #[must_use]
 pub unsafe fn is_hyperv() -> bool {
-    let (a, b, c, d): (u64, u64, u64, u64);
     // SAFETY: the caller has HVC. The call reads no more than its number and changes X0 to X17 at most.
-    unsafe {
-        asm!(
-            "hvc #0",
-            inout("x0") SMCCC_VENDOR_UID => a,
-            out("x1") b, out("x2") c, out("x3") d,
-            out("x4") _, out("x5") _, out("x6") _, out("x7") _, out("x8") _, out("x9") _, out("x10") _,
-            out("x11") _, out("x12") _, out("x13") _, out("x14") _, out("x15") _, out("x16") _, out("x17") _,
-            options(nostack),
-        );
-    }
+    let [a, b, c, d, ..] = unsafe { hvc!("hvc #0", registers(&[SMCCC_VENDOR_UID], &[])) };
     [a, b, c, d] == HYPERV_UID.map(u64::from)
 }
 
