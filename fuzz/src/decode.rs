@@ -4,7 +4,6 @@
 use std::fmt::{Debug, Display};
 
 use hvcall::vpset::VpSet;
-use hvcall::{GuestOsId, HypercallControl};
 use netvsc_proto::wire::{nvsp_message, ppi, rndis_message};
 use storvsc_proto::guest::{Identify, Outcome, Properties};
 use storvsc_proto::scsi::{AdditionalSense, Cdb, Command, ScsiStatus, Sense, dvd};
@@ -15,7 +14,7 @@ use vmbus_proto::wire as vmbus;
 use vmbus_ringbuf::gpa::GpaRanges;
 
 use crate::input::Bytes;
-use crate::steps;
+use crate::{hypercall, steps};
 
 /// Longer than any message.
 const ROOM: usize = 0x2_0000;
@@ -49,6 +48,8 @@ steps! {
         Words,
         /// A driver that asks what a disk is.
         Identify,
+        /// A structure of the hypervisor's.
+        Hypervisor(which: u8),
     }
 }
 
@@ -257,6 +258,7 @@ impl Input {
             }
             Decoder::Words => words(bytes),
             Decoder::Identify => identify(bytes),
+            Decoder::Hypervisor(which) => hypercall::words::bytes(which, bytes),
         }
     }
 }
@@ -466,15 +468,14 @@ fn ranges(count: u32, bytes: &[u8]) {
     crate::ring::check_ranges(&ranges, bytes.len());
 }
 
-/// Registers and control words: what is set in them is what is told.
+/// Registers, leaves and control words.
 fn words(bytes: &[u8]) {
-    let Some(word) = bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes)) else {
-        return;
-    };
-    let control = HypercallControl::from_bits(word);
-    assert_eq!(control.bits(), word);
-    show(&(control, control.code(), control.check_simple()));
-    let id = GuestOsId::from_bits(word);
-    assert_eq!(id.bits(), word);
-    show(&id.decode());
+    let (words, _) = bytes.as_chunks();
+    for word in words.iter().take(4) {
+        hypercall::words::word(u64::from_le_bytes(*word));
+    }
+    if let Some(registers) = bytes.first_chunk::<16>() {
+        let (words, _) = registers.as_chunks::<4>();
+        hypercall::words::leaf(std::array::from_fn(|at| u32::from_le_bytes(words[at])));
+    }
 }

@@ -24,6 +24,7 @@ macro_rules! replays {
 
 replays! {
     decode_all = vmbus_fuzz::decode::Input;
+    hypercall_guest = vmbus_fuzz::hypercall::guest::Input;
     hypercall_host = vmbus_fuzz::hypercall::host::Input;
     ic = vmbus_fuzz::ic::Input;
     netvsc_guest = vmbus_fuzz::netvsc::guest::Input;

@@ -132,6 +132,29 @@ fn bus(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
     Ok(())
 }
 
+/// What the host sent to the bus's SINT: each message is taken.
+fn messages(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
+    use hypercall::guest::{Input, Step};
+    use hypercall::hypervisor::Change;
+    let sint = 2;
+    let steps: Vec<_> = lines
+        .iter()
+        .filter(|line| line.place == "vmbus" && !line.from_guest && line.is_whole)
+        .flat_map(|line| {
+            let message = Change::Message(sint, 1, 0, Bytes(line.bytes.clone()));
+            [Step::Change(message), Step::Take(sint)]
+        })
+        .collect();
+    for some in steps.chunks(2 * PACKETS).take(4) {
+        let seed = Input {
+            by_calls: false,
+            steps: Steps(some.to_vec()),
+        };
+        seeds.put("hypercall_guest", seed.seed())?;
+    }
+    Ok(())
+}
+
 /// As much memory as a request takes, if there is as much.
 fn memory(message: &GuestMessage) -> Option<Lists> {
     match message {
@@ -212,6 +235,7 @@ fn main() -> Result<()> {
         decoders(&mut seeds, line)?;
     }
     bus(&mut seeds, &lines)?;
+    messages(&mut seeds, &lines)?;
     disks(&mut seeds, &lines)?;
     cards::to_hosts(&mut seeds, &lines)?;
     cards::to_guests(&mut seeds, &lines)?;
