@@ -9,20 +9,25 @@ use crate::vmbus::{Device, Port, Ring};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 use vmbus_proto::host::OfferParams;
 use vmbus_proto::ringbuf::{ControlWord, PacketType, RingMem, RingPair};
 
-/// A ring so full, in percent, is one that Linux's drivers wait for: below a tenth of free room hv_netvsc stops its queue, and
-/// hv_storvsc looks for another channel (`RING_AVAIL_PERCENT_LOWATER`, `ring_avail_percent_lowater`).
-const FULL: u64 = 90;
+/// With less free room than this part of a ring, its control page counted along, Linux's drivers take it for full: hv_netvsc stops its queue,
+/// and hv_storvsc looks for another channel (`RING_AVAIL_PERCENT_LOWATER`, `ring_avail_percent_lowater`).
+const FULL: u64 = 10;
+const CONTROL_PAGE: u64 = 4096;
+/// A device that is not signalled has to be made to look whether its ring is full.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The gate of one ring.
 #[derive(Debug, Default)]
 struct Gate {
     is_shut: AtomicBool,
-    /// It was shut, and nobody has looked since how full the ring has become.
-    was_shut: AtomicBool,
-    /// How full the ring was when the gate was opened, in percent, at most.
+    /// The ring is full behind the gate.
+    is_full: AtomicBool,
+    /// How full the ring was behind the gate, in percent, at most.
     fullest: AtomicU32,
 }
 
@@ -46,14 +51,15 @@ impl Keeper {
     fn pass(&self, ring: &dyn RingMem, written: u32) -> u32 {
         let gate = &self.gate;
         if gate.is_shut.load(Ordering::Acquire) {
-            return self.seen.get();
-        }
-        if gate.was_shut.swap(false, Ordering::AcqRel) {
             let len = u64::from(ring.data_len()).max(1);
             let read = u64::from(ring.load(ControlWord::ReadIndex));
             let used = (u64::from(written) + len).saturating_sub(read) % len;
             let percent = u32::try_from(used * 100 / len).unwrap_or(u32::MAX);
             gate.fullest.fetch_max(percent, Ordering::Relaxed);
+            if (len - used) * FULL < len + CONTROL_PAGE {
+                gate.is_full.store(true, Ordering::Relaxed);
+            }
+            return self.seen.get();
         }
         self.seen.set(written);
         written
@@ -82,10 +88,25 @@ impl Gates {
         }
     }
 
+    /// Waits until the ring behind one of them is full, and tells whether it is.
+    pub(super) fn fill(&self, patience: Duration) -> bool {
+        let begin = Instant::now();
+        loop {
+            let full = self.lock().iter().any(|(port, gate)| {
+                port.wake();
+                gate.is_full.load(Ordering::Relaxed)
+            });
+            if full || begin.elapsed() > patience {
+                return full;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
     /// Opens them all.
     pub(super) fn open(&self) {
         for (port, gate) in &*self.lock() {
-            gate.was_shut.store(true, Ordering::Release);
+            gate.is_full.store(false, Ordering::Relaxed);
             gate.is_shut.store(false, Ordering::Release);
             port.wake();
         }
@@ -102,8 +123,8 @@ pub(super) struct Gated {
     pub(super) device: Arc<dyn Device>,
     pub(super) gates: Arc<Gates>,
     pub(super) tally: Arc<Tally>,
-    /// The counter of how full a ring was, and that of how often one was full.
-    pub(super) counters: (&'static str, &'static str),
+    /// The counter of how full a ring was.
+    pub(super) counter: &'static str,
 }
 
 impl Device for Gated {
@@ -123,11 +144,7 @@ impl Device for Gated {
         let counters = self.device.serve(rings, port);
         self.gates.lock().retain(|(_, other)| !Arc::ptr_eq(other, &gate));
         let fullest = gate.fullest.load(Ordering::Relaxed).into();
-        let (most, full) = self.counters;
-        self.tally.most(most, fullest);
-        if fullest >= FULL {
-            self.tally.add(full);
-        }
+        self.tally.most(self.counter, fullest);
         counters
     }
 
@@ -162,10 +179,10 @@ mod tests {
         ring.store(ControlWord::WriteIndex, most);
         assert_eq!(ring.load(ControlWord::WriteIndex), 64);
         assert_eq!(ring.load(ControlWord::ReadIndex), 0, "nothing else is hidden");
-        gate.was_shut.store(true, Ordering::Relaxed);
+        assert_eq!(gate.fullest.load(Ordering::Relaxed), 96);
+        assert!(gate.is_full.load(Ordering::Relaxed));
         gate.is_shut.store(false, Ordering::Relaxed);
         assert_eq!(ring.load(ControlWord::WriteIndex), most);
-        assert_eq!(gate.fullest.load(Ordering::Relaxed), 96);
         ring.store(ControlWord::WriteIndex, u32::MAX);
         assert_eq!(
             ring.load(ControlWord::WriteIndex),

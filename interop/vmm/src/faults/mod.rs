@@ -36,6 +36,8 @@ pub(crate) const DATA_CONTROLLER: u8 = 1;
 
 /// How long a guest is waited for that has to let go of a device.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a ring that is not served may take to become full, beyond the time that the schedule has for it.
+const FILLING: Duration = Duration::from_secs(5);
 /// How long a word of the guest's may be about what was before: hv_netvsc takes note of a cable every two seconds (`LINKCHANGE_INT`).
 const STALE: Duration = Duration::from_secs(3);
 
@@ -113,30 +115,21 @@ impl Faults {
         self.gated(
             Arc::clone(controller) as Arc<dyn Device>,
             &self.data_gates,
-            ("fullest ring of the data disk", "full rings of the data disk"),
+            "fullest ring of the data disk",
         )
     }
 
     /// The network card.
     pub(crate) fn card(&self, card: Arc<Adapter>) -> Arc<dyn Device> {
-        self.gated(
-            card,
-            &self.card_gates,
-            ("fullest ring of the card", "full rings of the card"),
-        )
+        self.gated(card, &self.card_gates, "fullest ring of the card")
     }
 
-    fn gated(
-        &self,
-        device: Arc<dyn Device>,
-        gates: &Arc<Gates>,
-        counters: (&'static str, &'static str),
-    ) -> Arc<dyn Device> {
+    fn gated(&self, device: Arc<dyn Device>, gates: &Arc<Gates>, counter: &'static str) -> Arc<dyn Device> {
         Arc::new(Gated {
             device,
             gates: Arc::clone(gates),
             tally: Arc::clone(&self.tally),
-            counters,
+            counter,
         })
     }
 
@@ -238,14 +231,18 @@ impl Faults {
                 }
             }
             Fault::Stall(span) => {
+                let (stalls, full) = if target == Target::Card {
+                    ("card stalls", "full rings of the card")
+                } else {
+                    ("disk stalls", "full rings of the data disk")
+                };
                 gates.shut();
                 thread::sleep(span);
+                if gates.fill(FILLING) {
+                    self.tally.add(full);
+                }
                 gates.open();
-                self.tally.add(if target == Target::Card {
-                    "card stalls"
-                } else {
-                    "disk stalls"
-                });
+                self.tally.add(stalls);
             }
             Fault::TakeAway(span) => self.take_away(target, span),
             Fault::LinkDown(span) => {

@@ -126,7 +126,7 @@ pub enum Fault {
     ReadErrors(u32),
     /// A command is told this.
     Attention(Attention),
-    /// The channels are not served for so long.
+    /// The channels are not served for so long, and for some time more while no ring is full.
     Stall(Duration),
     /// The device is away for so long.
     TakeAway(Duration),
@@ -208,7 +208,11 @@ impl fmt::Display for Fault {
             Self::ReadErrors(1) => write!(f, "a long read fails: medium error"),
             Self::ReadErrors(commands) => write!(f, "{commands} long reads fail: medium error"),
             Self::Attention(attention) => write!(f, "unit attention: {attention:?}"),
-            Self::Stall(span) => write!(f, "not served for {:.1} s", span.as_secs_f32()),
+            Self::Stall(span) => write!(
+                f,
+                "not served for {:.1} s, or until its ring is full",
+                span.as_secs_f32()
+            ),
             Self::TakeAway(span) => write!(
                 f,
                 "off the bus for {:.1} s, then offered again",

@@ -154,6 +154,24 @@ work_on_network() {
     done
 }
 
+# More small frames at once than the card's ring has room for, to nobody, by the kernel's own generator: while the host does not serve the
+# ring it runs full, and the driver stops its queue.
+generator=/proc/net/pktgen
+flood_card() {
+    modprobe pktgen || { broken network "there is no pktgen"; return; }
+    while [ -e $working ]; do
+        sleep 1
+        nic_is_there || continue
+        echo rem_device_all >$generator/kpktgend_0
+        echo "add_device $nic" >$generator/kpktgend_0
+        for option in "count 3000" "pkt_size 60" "delay 0" "dst 192.0.2.1" "dst_mac 02:00:00:00:00:fe"; do
+            echo "$option" >"$generator/$nic"
+        done 2>/dev/null
+        echo start >$generator/pgctrl 2>/dev/null && count floods
+    done
+    echo rem_device_all >$generator/kpktgend_0
+}
+
 # Who waits for what, for whoever has to find out why.
 stuck() {
     lsscsi
@@ -164,7 +182,7 @@ stuck() {
     dmesg | tail -n 60
 }
 
-for name in files root_files transfers retries mounts cut_transfers lost_addresses; do : >/run/count.$name; done
+for name in files root_files transfers retries mounts cut_transfers lost_addresses floods; do : >/run/count.$name; done
 for what in data root network; do : >/run/broken.$what; done
 connect >/run/connect.log 2>&1
 mount_data
@@ -177,11 +195,12 @@ watch_card & card_watch=$!
 work_on_data & data=$!
 work_on_root & root=$!
 work_on_network & network=$!
+flood_card & flood=$!
 (sleep $((seconds + 100)) && [ ! -e /run/ended ] && stuck) &
 # Two seconds more than faults begin, and the last of them ends a little later still.
 sleep $((seconds + 2))
 rm $working
-wait $disk_watch $card_watch $data $root $network
+wait $disk_watch $card_watch $data $root $network $flood
 : >/run/ended
 
 detail="$(counted files) files of $slot_mib MiB, $(counted retries) tries again, $(counted mounts) mounts again"
@@ -209,7 +228,7 @@ else
     pass root_survives "$(counted root_files) files of 2 MiB, each read back"
 fi
 
-detail="$(counted transfers) times 256 KiB there and back, $(counted cut_transfers) cut off and tried again, $(counted lost_addresses) times no address"
+detail="$(counted transfers) times 256 KiB there and back, $(counted cut_transfers) cut off and tried again, $(counted lost_addresses) times no address, $(counted floods) floods"
 if wait_for 30 has_address || connect >/run/connect.log 2>&1; then
     if [ -s /run/broken.network ] || [ "$(counted transfers)" = 0 ]; then
         fail network_survives "$detail: $(line </run/broken.network)"

@@ -20,16 +20,18 @@ pub(crate) const CHECKS: [&str; 9] = [
 /// Every kind of fault was done to the guest.
 pub(crate) const DONE: &str = "faults_done";
 
-/// What the kernel is told besides: room for all that it will say, and rings to the disks that a guest of this size can fill.
-pub(crate) const COMMAND_LINE: &str = " log_buf_len=4M hv_storvsc.storvsc_ringbuffer_size=32768";
+/// What the kernel is told besides: room for all that it will say, and rings that a guest of this size can fill.
+pub(crate) const COMMAND_LINE: &str =
+    " log_buf_len=4M hv_storvsc.storvsc_ringbuffer_size=32768 hv_netvsc.ring_size=64";
 
 /// What the VMM counts of the faults that must have hit.
-const COUNTED: [&str; 9] = [
+const COUNTED: [&str; 10] = [
     "attentions",
     "busy answers",
     "card stalls",
     "disk stalls",
     "failed writes",
+    "full rings of the card",
     "late answers",
     "pulled cables",
     "rescinds of the card",
@@ -58,11 +60,13 @@ const FAILED: &str = "a command failed";
 const ATTENTION: &str = "something about the disk has changed";
 /// The disk was taken away while it was mounted and written to.
 const GONE: &str = "the disk was taken away while it was in use";
+/// The card was taken away, or its cable pulled, before its load of frames was made.
+const NO_CARD: &str = "there was no card, or no link, when frames were to be made";
 /// The kernel keeps its log short.
 const MANY: &str = "there were more of a kind";
 
 /// What it says when its devices fail as they do here: the line, with `*` for anything, and what makes it say so.
-const ALLOWED: [(&str, &str); 36] = [
+const ALLOWED: [(&str, &str); 38] = [
     ("hv_storvsc GUID: tag#N cmd N status: scsi N srb N hv N", FAILED),
     (
         "critical medium error, dev sdX, sector N op N:(*) flags N phys_seg N prio class N",
@@ -120,6 +124,8 @@ const ALLOWED: [(&str, &str); 36] = [
         "EXTN-fs warning (device sdX): extN_end_bio:N: I/O error N writing to inode N starting block N)",
         GONE,
     ),
+    ("pktgen: device is down: \"ethN\"", NO_CARD),
+    ("pktgen: no such netdevice: \"ethN\"", NO_CARD),
     ("EXTN-fs*: N callbacks suppressed", MANY),
     ("bio_check_eod: N callbacks suppressed", MANY),
     ("blk_print_req_error: N callbacks suppressed", MANY),

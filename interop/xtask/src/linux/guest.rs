@@ -48,9 +48,10 @@ const ROOT_MODULES: [Wanted<'_>; 5] = [
 ];
 
 /// What the root file system holds for modprobe. The bus is there too, as what the drivers depend on.
-const SYSTEM_MODULES: [Wanted<'_>; 3] = [
+const SYSTEM_MODULES: [Wanted<'_>; 4] = [
     Wanted::Needed("hv_netvsc"),
     Wanted::Needed("hv_utils"),
+    Wanted::IfThere("pktgen"),
     Wanted::IfThere("sg"),
 ];
 
