@@ -31,6 +31,20 @@ pub(crate) fn tool(name: &str) -> Command {
     command
 }
 
+/// The same, for one that is of no use without this program: where the system can do that, it is ended when the thread that starts it has ended,
+/// however that came about.
+pub(crate) fn tied(name: &str) -> Command {
+    let Some(setpriv) = find("setpriv") else {
+        return tool(name);
+    };
+    let mut command = Command::new(setpriv);
+    command
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(tool(name).get_program())
+        .stdin(Stdio::null());
+    command
+}
+
 /// The cargo that runs this task.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

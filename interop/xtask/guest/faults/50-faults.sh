@@ -157,11 +157,13 @@ work_on_network() {
 # More small frames at once than the card's ring has room for, to nobody, by the kernel's own generator: while the host does not serve the
 # ring it runs full, and the driver stops its queue.
 generator=/proc/net/pktgen
+# A generator that a busy machine had not let begin works on after it was waited for.
+generates() { grep -q 'Running: *[a-z]' $generator/kpktgend_0; }
 flood_card() {
     modprobe pktgen || { broken network "there is no pktgen"; return; }
     while [ -e $working ]; do
         sleep 1
-        nic_is_there || continue
+        nic_is_there && ! generates || continue
         echo rem_device_all >$generator/kpktgend_0
         echo "add_device $nic" >$generator/kpktgend_0
         for option in "count 3000" "pkt_size 60" "delay 0" "dst 192.0.2.1" "dst_mac 02:00:00:00:00:fe"; do
@@ -169,6 +171,7 @@ flood_card() {
         done 2>/dev/null
         echo start >$generator/pgctrl 2>/dev/null && count floods
     done
+    while generates; do sleep 0.2; done
     echo rem_device_all >$generator/kpktgend_0
 }
 

@@ -66,7 +66,7 @@ const NO_CARD: &str = "there was no card, or no link, when frames were to be mad
 const MANY: &str = "there were more of a kind";
 
 /// What it says when its devices fail as they do here: the line, with `*` for anything, and what makes it say so.
-const ALLOWED: [(&str, &str); 38] = [
+const ALLOWED: [(&str, &str); 39] = [
     ("hv_storvsc GUID: tag#N cmd N status: scsi N srb N hv N", FAILED),
     (
         "critical medium error, dev sdX, sector N op N:(*) flags N phys_seg N prio class N",
@@ -118,6 +118,7 @@ const ALLOWED: [(&str, &str); 38] = [
     ("EXTN-fs error (device sdX) in *: Journal has aborted", GONE),
     ("EXTN-fs error (device sdX) in *: IO failure", GONE),
     ("EXTN-fs error (device sdX): *: Detected aborted journal", GONE),
+    ("EXTN-fs error (device sdX): *: Cannot read block bitmap*", GONE),
     ("EXTN-fs error (device sdX): *: mark_inode_dirty error", GONE),
     ("EXTN-fs error (device sdX): *: reading directory lblock N", GONE),
     (

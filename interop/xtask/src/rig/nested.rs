@@ -120,7 +120,7 @@ fn qemu(
     drives: &[Drive],
     memory: u32,
 ) -> Command {
-    let mut qemu = command::tool("qemu-system-x86_64");
+    let mut qemu = command::tied("qemu-system-x86_64");
     qemu.args(ACCELERATOR)
         .args(["-cpu", CPU, "-m", &format!("{memory}M")])
         .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"])
