@@ -162,7 +162,7 @@ generates() { grep -q 'Running: *[a-z]' $generator/kpktgend_0; }
 flood_card() {
     modprobe pktgen || { broken network "there is no pktgen"; return; }
     while [ -e $working ]; do
-        sleep 1
+        sleep 3
         nic_is_there && ! generates || continue
         echo rem_device_all >$generator/kpktgend_0
         echo "add_device $nic" >$generator/kpktgend_0
