@@ -269,9 +269,9 @@ pub(crate) struct LinuxOptions {
 
     /// Have the host's devices fail for a minute, and check that the guest gets over it
     ///
-    /// At times that follow from the seed a disk is late, busy, has medium errors and unit attentions; its channels and the
-    /// card's are not served until the guest's rings are full; the disk, its controller and the network card are taken away and given back; the cable is pulled. The guest works on
-    /// its disks and the network all the while. The schedule is printed.
+    /// At times that follow from the seed a disk is late, busy, has medium errors and unit attentions; its channels and the card's are not
+    /// served until the guest's rings are full; the disk, its controller and the network card are taken away and given back; the cable is
+    /// pulled. The guest works on its disks and the network all the while. The schedule is printed.
     #[arg(long, value_name = "SEED", conflicts_with = "run")]
     pub(crate) faults: Option<u64>,
 
