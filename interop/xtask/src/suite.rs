@@ -32,7 +32,7 @@ enum Runs {
     },
 }
 
-const STEPS: [Step; 19] = [
+const STEPS: [Step; 20] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -143,6 +143,13 @@ const STEPS: [Step; 19] = [
         name: "guest, ours",
         run: Runs::Cargo {
             arguments: "xtask guest",
+            environment: &[],
+        },
+    },
+    Step {
+        name: "guest, attack",
+        run: Runs::Cargo {
+            arguments: "xtask guest --attack 1",
             environment: &[],
         },
     },
