@@ -138,7 +138,6 @@ pub fn dictionaries() -> Vec<(&'static str, String)> {
         ("netvsc_host", new().nic().oids()),
         ("storvsc_host", new().disk()),
         ("vmbus_guest", new().bus().bus_statuses()),
-        ("vmbus_host", new().bus()),
     ]
     .map(|(target, dictionary)| (target, format!("{HEADER}\n{}", dictionary.text)))
     .into()
