@@ -139,6 +139,8 @@ pub struct Hypervisor {
     /// Rep calls in memory.
     pub reps: RefCell<Vec<Rep>>,
     slow: Cell<Option<(u8, u8, u8)>>,
+    /// What the last call by registers was answered.
+    pub answered: Cell<Option<HypercallResult>>,
     /// Whether registers were not themselves since this was cleared.
     pub is_odd: Cell<bool>,
     /// How often the guest turned to it since this was cleared.
@@ -160,6 +162,7 @@ impl Hypervisor {
             heard: RefCell::default(),
             reps: RefCell::default(),
             slow: Cell::new(None),
+            answered: Cell::new(None),
             is_odd: Cell::new(false),
             turns: Cell::new(0),
         }
@@ -437,6 +440,7 @@ impl Gate for Hypervisor {
         let mut block = FastBlock::<14>::new(input, output.len(), FastOutput::BehindInput)?;
         let honest = self.vp_registers(control.with_fast(), block.words());
         let result = self.answer(honest);
+        self.answered.set(Some(result));
         block.output(output);
         Ok(result)
     }
