@@ -133,23 +133,27 @@ watch_card() {
 
 has_address() { nic_is_there && ip -4 addr show dev "$nic" 2>/dev/null | grep -q inet && [ -n "$(gateway)" ]; }
 
-# What is whole has to be right; what is cut off is tried again.
+# transfer N: bytes there and back. What is whole has to be right; what is cut off fails.
+transfer() {
+    size=262144
+    host=$(gateway)
+    expected=$(echo "$size $1" | timeout 20 nc "$host" 20 2>/dev/null)
+    echo "$size $1" | timeout 20 nc "$host" 19 >/run/down 2>/dev/null
+    answer=$(timeout 20 nc "$host" 9 </run/down 2>/dev/null)
+    found="$(wc -c </run/down) $(hash_of /run/down)"
+    if [ "${expected%% *}" != $size ] || [ "${found%% *}" != $size ] || [ "${answer%% *}" != $size ]; then
+        count cut_transfers
+        return 1
+    fi
+    count transfers
+    [ "$found" = "$expected" ] && [ "$answer" = "$expected" ] ||
+        broken network "$expected sent, $found arrived, $answer came back"
+}
 work_on_network() {
-    n=0 size=262144
+    n=0
     while [ -e $working ]; do
         has_address || connect >/run/connect.log 2>&1 && has_address || { count lost_addresses; sleep 0.5; continue; }
-        host=$(gateway)
-        expected=$(echo "$size $n" | timeout 20 nc "$host" 20 2>/dev/null)
-        echo "$size $n" | timeout 20 nc "$host" 19 >/run/down 2>/dev/null
-        answer=$(timeout 20 nc "$host" 9 </run/down 2>/dev/null)
-        found="$(wc -c </run/down) $(hash_of /run/down)"
-        if [ "${expected%% *}" != $size ] || [ "${found%% *}" != $size ] || [ "${answer%% *}" != $size ]; then
-            count cut_transfers
-        elif [ "$found" != "$expected" ] || [ "$answer" != "$expected" ]; then
-            broken network "$expected sent, $found arrived, $answer came back"
-        else
-            count transfers
-        fi
+        transfer $n
         n=$((n + 1))
     done
 }
@@ -234,7 +238,9 @@ fi
 
 detail="$(counted transfers) times 256 KiB there and back, $(counted cut_transfers) cut off and tried again, $(counted lost_addresses) times no address, $(counted floods) floods"
 if wait_for 30 has_address || connect >/run/connect.log 2>&1; then
-    if [ -s /run/broken.network ] || [ "$(counted transfers)" = 0 ]; then
+    if ! { transfer 100000 || transfer 100001; }; then
+        fail network_survives "$detail; cut off in the end"
+    elif [ -s /run/broken.network ]; then
         fail network_survives "$detail: $(line </run/broken.network)"
     elif ping -c 3 -W 5 "$(gateway)" >/run/ping 2>&1; then
         pass network_survives "$detail"
