@@ -37,7 +37,7 @@ pub(crate) const DATA_CONTROLLER: u8 = 1;
 /// How long a guest is waited for that has to let go of a device.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a ring that is not served may take to become full, beyond the time that the schedule has for it.
-const FILLING: Duration = Duration::from_secs(8);
+const FILLING: Duration = Duration::from_secs(4);
 /// How long a word of the guest's may be about what was before: hv_netvsc takes note of a cable every two seconds (`LINKCHANGE_INT`).
 const STALE: Duration = Duration::from_secs(3);
 

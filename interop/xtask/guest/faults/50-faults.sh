@@ -137,9 +137,9 @@ has_address() { nic_is_there && ip -4 addr show dev "$nic" 2>/dev/null | grep -q
 transfer() {
     size=262144
     host=$(gateway)
-    expected=$(echo "$size $1" | timeout 20 nc "$host" 20 2>/dev/null)
-    echo "$size $1" | timeout 20 nc "$host" 19 >/run/down 2>/dev/null
-    answer=$(timeout 20 nc "$host" 9 </run/down 2>/dev/null)
+    expected=$(echo "$size $1" | timeout 10 nc "$host" 20 2>/dev/null)
+    echo "$size $1" | timeout 10 nc "$host" 19 >/run/down 2>/dev/null
+    answer=$(timeout 10 nc "$host" 9 </run/down 2>/dev/null)
     found="$(wc -c </run/down) $(hash_of /run/down)"
     if [ "${expected%% *}" != $size ] || [ "${found%% *}" != $size ] || [ "${answer%% *}" != $size ]; then
         count cut_transfers
@@ -166,8 +166,9 @@ generates() { grep -q 'Running: *[a-z]' $generator/kpktgend_0; }
 flood_card() {
     modprobe pktgen || { broken network "there is no pktgen"; return; }
     while [ -e $working ]; do
-        sleep 3
-        nic_is_there && ! generates || continue
+        sleep 2
+        # A card that came back is up before it has an address.
+        nic_is_there && ip link set "$nic" up && ! generates || continue
         echo rem_device_all >$generator/kpktgend_0
         # Not while its cable is pulled.
         { echo "add_device $nic" >$generator/kpktgend_0; } 2>/dev/null || continue
