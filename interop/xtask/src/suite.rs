@@ -32,7 +32,7 @@ enum Runs {
     },
 }
 
-const STEPS: [Step; 20] = [
+const STEPS: [Step; 21] = [
     Step {
         name: "format",
         run: Runs::Component {
@@ -171,6 +171,13 @@ const STEPS: [Step; 20] = [
         name: "linux, 2 vCPUs",
         run: Runs::Cargo {
             arguments: "xtask linux --cpus 2",
+            environment: &[],
+        },
+    },
+    Step {
+        name: "linux, faults",
+        run: Runs::Cargo {
+            arguments: "xtask linux --faults 1",
             environment: &[],
         },
     },
