@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 struct Gate {
     is_shut: AtomicBool,
-    /// The ring is full behind the gate.
+    /// The ring was full behind the gate since it was shut last.
     is_full: AtomicBool,
     /// How full the ring was behind the gate, in percent, at most.
     fullest: AtomicU32,
@@ -84,6 +84,7 @@ impl Gates {
     /// Shuts those that there are now.
     pub(super) fn shut(&self) {
         for (_, gate) in &*self.lock() {
+            gate.is_full.store(false, Ordering::Relaxed);
             gate.is_shut.store(true, Ordering::Release);
         }
     }
@@ -106,7 +107,6 @@ impl Gates {
     /// Opens them all.
     pub(super) fn open(&self) {
         for (port, gate) in &*self.lock() {
-            gate.is_full.store(false, Ordering::Relaxed);
             gate.is_shut.store(false, Ordering::Release);
             port.wake();
         }
