@@ -118,6 +118,8 @@ impl<'a> Devices<'a> {
     }
 
     pub fn use_memory(&mut self, which: u8, gpadl: GpadlId) {
+        // What the guest lends now is of its newest connection. An end of an older one that was not heard of yet would seem to be of this one.
+        while self.event() {}
         let Some(channel) = self.channel(which) else {
             return;
         };
