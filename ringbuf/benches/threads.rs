@@ -163,8 +163,9 @@ fn round_trip(criterion: &mut Criterion) {
     const PACKET: usize = SIZE + FRAMING;
     const SMALL: usize = 4096;
     const LARGE: usize = DATA_PAGES * 4096;
+    type PingPong = fn(u32) -> Duration;
     let mut group = harness::group(criterion, format!("two-threads/round-trip/{SIZE}"), SIZE);
-    let floors: [(_, fn(u32) -> Duration); 4] = [
+    let floors: [(_, PingPong); 4] = [
         (FLOOR, lines::ping_pong::<()>),
         ("floor-two-lines", lines::ping_pong::<Line>),
         ("floor-round-1-page", lines::ping_pong::<Round<PACKET, SMALL>>),
