@@ -108,6 +108,9 @@ pub struct Queue<M, B, const SECTIONS: usize> {
     pub(super) receive: Option<(B, ReceiveLayout)>,
     pub(super) send: Option<(B, SendLayout)>,
     pub(super) sections: Sections<SECTIONS>,
+    /// Packets of a receive buffer that was taken back, which the guest may still return: its revoke and what it returns on another channel
+    /// have no order.
+    pub(super) late: u16,
     /// Frames that stand in sections and are not in the ring yet.
     pub(super) staged: heapless::Vec<TransferPageRange, BATCH>,
     pub(super) staged_chain: Option<Chain>,
@@ -162,6 +165,7 @@ impl<M: RingMem, B: SharedMem, const SECTIONS: usize> Queue<M, B, SECTIONS> {
             receive: None,
             send: None,
             sections: Sections::new(),
+            late: 0,
             staged: heapless::Vec::new(),
             staged_chain: None,
             completions: Deque::new(),
@@ -185,8 +189,10 @@ impl<M: RingMem, B: SharedMem, const SECTIONS: usize> Queue<M, B, SECTIONS> {
         self.receive = Some((buffer, layout));
     }
 
-    /// Takes the receive buffer back, what is staged in it included: the queue does not touch it again.
+    /// Takes the receive buffer back, what is staged in it included: the queue does not touch it again. What the guest has of it, it may
+    /// still return.
     pub fn take_receive_buffer(&mut self) -> Option<B> {
+        self.late = self.late.saturating_add(self.outstanding());
         self.sections.reset(0);
         self.staged.clear();
         self.staged_chain = None;

@@ -220,7 +220,11 @@ impl<M: RingMem, B: SharedMem, const SECTIONS: usize> Queue<M, B, SECTIONS> {
         complete: SendRndisPacketComplete,
     ) -> Result<(), Fault> {
         let Some(count) = self.sections.returned(transaction_id) else {
-            return Err(self.poison(Fault::Completion { transaction_id }));
+            let Some(late) = self.late.checked_sub(1) else {
+                return Err(self.poison(Fault::Completion { transaction_id }));
+            };
+            self.late = late;
+            return Ok(());
         };
         if complete.status != Status::SUCCESS {
             self.stats.receive_rejected = self.stats.receive_rejected.wrapping_add(count.into());
