@@ -10,17 +10,22 @@ use super::{alive, dead, keepalive, request_id};
 use crate::config;
 use crate::support::{MAC, Rig, SECTIONS, frame, packet, rndis_packet};
 
-#[test]
-fn case_05_completions_of_what_the_guest_does_not_have() {
-    let complete = [108_u32.to_le_bytes(), 1_u32.to_le_bytes()].concat();
-    let mut rig = Rig::<4096>::up(config());
+/// Sends a frame that the guest keeps, and gives the transaction id with which it is to return it.
+fn held_by_the_guest(rig: &mut Rig<4096>) -> u64 {
     rig.guest[0].hold = true;
     rig.queues[0]
         .receive(&frame(MAC, 1, 60), &ReceiveInfo::NONE)
         .unwrap();
     let _ = rig.queues[0].flush().unwrap();
     rig.run();
-    let outstanding = rig.guest[0].held[0];
+    rig.guest[0].held[0]
+}
+
+#[test]
+fn case_05_completions_of_what_the_guest_does_not_have() {
+    let complete = [108_u32.to_le_bytes(), 1_u32.to_le_bytes()].concat();
+    let mut rig = Rig::<4096>::up(config());
+    let outstanding = held_by_the_guest(&mut rig);
     let capacity = rig
         .nic
         .receive_layout()
@@ -37,13 +42,7 @@ fn case_05_completions_of_what_the_guest_does_not_have() {
     ];
     for transaction_id in bad {
         let mut rig = Rig::<4096>::up(config());
-        rig.guest[0].hold = true;
-        rig.queues[0]
-            .receive(&frame(MAC, 1, 60), &ReceiveInfo::NONE)
-            .unwrap();
-        let _ = rig.queues[0].flush().unwrap();
-        rig.run();
-        assert_eq!(rig.guest[0].held[0], outstanding);
+        assert_eq!(held_by_the_guest(&mut rig), outstanding);
         rig.guest[0]
             .write(Descriptor::Completion, transaction_id, false, &complete)
             .unwrap();
@@ -75,13 +74,7 @@ fn case_05_completions_of_what_the_guest_does_not_have() {
 fn what_is_returned_after_the_buffer_was_taken_back_is_no_fault_once() {
     let mut rig = Rig::<4096>::up(config());
     let complete = [108_u32.to_le_bytes(), 1_u32.to_le_bytes()].concat();
-    rig.guest[0].hold = true;
-    rig.queues[0]
-        .receive(&frame(MAC, 1, 60), &ReceiveInfo::NONE)
-        .unwrap();
-    let _ = rig.queues[0].flush().unwrap();
-    rig.run();
-    let transaction_id = rig.guest[0].held[0];
+    let transaction_id = held_by_the_guest(&mut rig);
     assert!(rig.queues[0].take_receive_buffer().is_some());
     rig.guest[0].return_held();
     rig.serve(0).unwrap();
