@@ -210,7 +210,7 @@ impl fmt::Display for Fault {
             Self::Attention(attention) => write!(f, "unit attention: {attention:?}"),
             Self::Stall(span) => write!(
                 f,
-                "not served for {:.1} s, or until its ring is full",
+                "not served for {:.1} s, and then until its ring is full",
                 span.as_secs_f32()
             ),
             Self::TakeAway(span) => write!(
