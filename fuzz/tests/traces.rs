@@ -1,5 +1,6 @@
 //! Seeds of a real bus are no noise: every message in them decodes, and the engine that hears it takes it for what it is.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -7,7 +8,8 @@ use netvsc_proto::wire::rndis_message::{Framed, GuestMessage, HostMessage};
 use storvsc_proto::scsi::{Cdb, Command};
 use storvsc_proto::wire::{GuestMessage as StorageMessage, SrbStatus};
 use vmbus_fuzz::netvsc::{guest, guest_rndis, host, host_message};
-use vmbus_fuzz::storvsc;
+use vmbus_fuzz::{hypercall, ic, storvsc, vmbus};
+use vmbus_proto::wire::MessageType;
 
 /// The seeds of a target that `examples/seeds` made.
 fn seeds<T: for<'a> Arbitrary<'a>>(target: &str) -> Vec<(String, T)> {
@@ -140,4 +142,95 @@ fn our_disks_do_what_linux_told_them() {
         done += ok;
     }
     assert!(done > 20);
+}
+
+#[test]
+fn our_bus_driver_does_what_linux_did_by_what_it_was_told() {
+    let (mut offered, mut opened, mut returned, mut rescinded) = (0, 0, 0, 0);
+    for (name, input) in seeds::<vmbus::guest::Input>("vmbus_guest") {
+        let (mut offers, mut opens, mut lends, mut rescinds) = (0, 0, 0, 0);
+        for step in &input.steps.0 {
+            match step {
+                vmbus::guest::Step::Open(..) => opens += 1,
+                vmbus::guest::Step::Lend(..) => lends += 1,
+                vmbus::guest::Step::Hear(vmbus::guest::Message::Raw(kind, _), _) => {
+                    let kind = u32::from(*kind);
+                    offers += usize::from(kind == MessageType::OFFER_CHANNEL.value());
+                    rescinds += usize::from(kind == MessageType::RESCIND_CHANNEL_OFFER.value());
+                }
+                _ => {}
+            }
+        }
+        let outcome = input.play();
+        assert_eq!((outcome.connected, outcome.breaches), (1, 0), "{name}");
+        let had = (outcome.offered, outcome.opened, outcome.rescinded, outcome.lent);
+        assert_eq!(had, (offers, opens, rescinds, opens + lends), "{name}");
+        offered += offers;
+        opened += opens;
+        rescinded += rescinds;
+        returned += outcome.returned;
+    }
+    assert!(
+        offered > 8 && opened > 8 && rescinded > 4,
+        "{offered} {opened} {rescinded}"
+    );
+    assert!(returned > 4, "{returned}");
+}
+
+#[test]
+fn our_driver_takes_what_linux_was_told_of_its_disks() {
+    let (mut came_up, mut well, mut badly) = (0, 0, 0);
+    for (name, input) in seeds::<storvsc::guest::Input>("storvsc_guest") {
+        let commands = |step: &&_| matches!(step, storvsc::guest::Step::Submit(..));
+        let commands = input.steps.0.iter().filter(commands).count();
+        came_up += usize::from(input.start == 1);
+        let outcome = input.play();
+        assert!(outcome.ready, "{name}");
+        assert_eq!(outcome.fault, None, "{name}");
+        assert_eq!(outcome.completed.len(), commands, "{name}");
+        let good = outcome
+            .completed
+            .iter()
+            .filter(|outcome| outcome.is_good())
+            .count();
+        well += good;
+        badly += commands - good;
+    }
+    assert!(came_up > 0 && well > 20 && badly > 4, "{came_up} {well} {badly}");
+}
+
+#[test]
+fn our_services_understand_what_linux_and_its_host_said() {
+    let mut services = HashSet::new();
+    for (name, input) in seeds::<ic::Input>("ic") {
+        let (mut to_guest, mut to_host) = (0, 0);
+        for step in &input.steps.0 {
+            if let ic::Step::Forge(is_to_guest, ..) = step {
+                to_guest += usize::from(*is_to_guest);
+                to_host += usize::from(!is_to_guest);
+            }
+        }
+        services.insert(input.service);
+        let outcome = input.play();
+        assert_eq!((outcome.fault, outcome.ready), (None, [true, true]), "{name}");
+        // One message of each end's is of the negotiation.
+        assert_eq!(
+            (outcome.asked, outcome.answered),
+            (to_guest - 1, to_host - 1),
+            "{name}"
+        );
+    }
+    assert_eq!(services.len(), 3, "{services:?}");
+}
+
+#[test]
+fn our_synic_hands_over_what_linux_was_sent() {
+    let mut taken = 0;
+    for (name, input) in seeds::<hypercall::guest::Input>("hypercall_guest") {
+        let messages = |step: &&_| matches!(step, hypercall::guest::Step::Take(_));
+        let messages = input.steps.0.iter().filter(messages).count();
+        assert_eq!(input.play(), messages, "{name}");
+        taken += messages;
+    }
+    assert!(taken > 20, "{taken}");
 }

@@ -11,7 +11,9 @@ use vmbus_proto::ic::wire::{
 };
 use vmbus_ringbuf::RingPair;
 
-use self::ends::{End, Fault, Told};
+pub use self::ends::Fault;
+
+use self::ends::{End, Told};
 use crate::channel::{Disturb, Line, Lists, Mangle};
 use crate::input::{Bytes, Steps};
 use crate::memory::{Hostile, Kind};
@@ -71,6 +73,18 @@ steps! {
         pub older: u8,
         pub steps: Steps<Step>,
     }
+}
+
+/// What became of the steps.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Whether the host and the guest came to terms, each with what it heard.
+    pub ready: [bool; 2],
+    /// Requests that the guest took, and answers that the host took.
+    pub asked: usize,
+    pub answered: usize,
+    /// What poisoned a channel.
+    pub fault: Option<Fault>,
 }
 
 /// One end: the engine, and who carries its packets.
@@ -146,6 +160,11 @@ impl<'a> Side<'a> {
 impl Input {
     /// Runs the steps.
     pub fn run(self) {
+        self.play();
+    }
+
+    /// As [`run`](Self::run), and tells what became of them.
+    pub fn play(self) -> Outcome {
         let service = SERVICES[usize::from(self.service) % SERVICES.len()];
         let mut scratch = [(); 3].map(|()| vec![0; PACKET_MAX]);
         let [host, guest, other_host] = &mut scratch;
@@ -171,6 +190,13 @@ impl Input {
             model.step(step);
             model.check();
         }
+        let [host, guest] = &model.sides;
+        let outcome = Outcome {
+            ready: [host.ready > 0, guest.ready > 0],
+            asked: guest.asked,
+            answered: host.answered,
+            fault: host.fault.or(guest.fault),
+        };
         model.finish();
 
         // Another host can go on with a guest that has not found fault with the last.
@@ -178,13 +204,14 @@ impl Input {
             sides: [_, guest], ..
         } = &model;
         if guest.fault.is_some() || guest.line.disturbed {
-            return;
+            return outcome;
         }
         let (line, rings): (_, RingPair<Hostile>) = Line::host(&kind);
         model.sides[HOST] = Side::new(ends::host(service, rings, other_host), line);
         model.tainted = false;
         model.requests = 0;
         model.finish();
+        outcome
     }
 }
 

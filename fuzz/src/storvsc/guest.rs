@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use storvsc_proto::guest::{Data, Event, Fault, Properties, Queue, RequestId, SubmitError};
+use storvsc_proto::guest::{self, Data, Event, Fault, Properties, Queue, RequestId, SubmitError};
 use storvsc_proto::scsi::{Cdb, ScsiStatus};
 use storvsc_proto::wire::{
     ChannelProperties, Completion, CompletionBody, GuestMessage, HostMessage, LunAddress, NtStatus,
@@ -61,6 +61,17 @@ steps! {
     }
 }
 
+/// What became of the steps.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The driver and the host came to terms.
+    pub ready: bool,
+    /// Commands that were completed, and how.
+    pub completed: Vec<guest::Outcome>,
+    /// What poisoned the channel.
+    pub fault: Option<Fault>,
+}
+
 struct Model {
     line: Line,
     queue: Queue<Hostile, DEPTH>,
@@ -72,11 +83,17 @@ struct Model {
     pending: HashMap<RequestId, u32>,
     fault: Option<Fault>,
     ready: bool,
+    completed: Vec<guest::Outcome>,
 }
 
 impl Input {
     /// Runs the steps.
     pub fn run(self) {
+        self.play();
+    }
+
+    /// As [`run`](Self::run), and tells what became of them.
+    pub fn play(self) -> Outcome {
         let (line, ours) = Line::guest(&self.kind);
         let properties = Properties {
             max_transfer_bytes: 0x1_0000,
@@ -94,6 +111,7 @@ impl Input {
             pending: HashMap::new(),
             fault: None,
             ready: self.start.is_multiple_of(4),
+            completed: Vec::new(),
         };
         if self.start % 4 > 1 {
             model.settle();
@@ -103,7 +121,13 @@ impl Input {
             model.step(step);
             model.check();
         }
+        let outcome = Outcome {
+            ready: model.ready,
+            completed: std::mem::take(&mut model.completed),
+            fault: model.fault,
+        };
         model.finish();
+        outcome
     }
 }
 
@@ -236,6 +260,7 @@ impl Model {
             Some(Event::Completed { id, outcome }) => {
                 let buffer = self.pending.remove(&id).expect("it is under way");
                 assert!(outcome.transferred <= buffer);
+                self.completed.push(outcome);
             }
             Some(Event::Ready { properties, .. }) => {
                 assert!(!std::mem::replace(&mut self.ready, true), "ready twice");

@@ -13,6 +13,7 @@ use zerocopy::FromZeros as _;
 use zerocopy::little_endian::{U16, U32};
 
 use super::kernel::Kernel;
+pub use super::kernel::Outcome;
 use crate::channel::Mangle;
 use crate::input::{Bytes, Steps};
 use crate::steps;
@@ -97,6 +98,11 @@ fn opened(relid: RelId, open_id: u32, status: Status) -> HostMessage {
 impl Input {
     /// Runs the steps.
     pub fn run(self) {
+        self.play();
+    }
+
+    /// As [`run`](Self::run), and tells what became of them.
+    pub fn play(self) -> Outcome {
         let mut model = Model {
             kernel: Kernel::new(GuestConfig::new(VpIndex(0))),
             open_id: 0,
@@ -122,7 +128,9 @@ impl Input {
             model.step(step);
             model.kernel.check();
         }
+        let outcome = model.kernel.outcome();
         model.finish();
+        outcome
     }
 }
 

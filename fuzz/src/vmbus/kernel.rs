@@ -10,6 +10,22 @@ use vmbus_proto::wire::GpadlId;
 pub const CHANNELS: usize = 6;
 pub const GPADLS: usize = 5;
 
+/// What became of what was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Times that it came to terms with a host.
+    pub connected: usize,
+    /// Channels that were offered, opened and taken away.
+    pub offered: usize,
+    pub opened: usize,
+    pub rescinded: usize,
+    /// Memory that was lent, and that came back.
+    pub lent: usize,
+    pub returned: usize,
+    /// Messages that were taken for breaches.
+    pub breaches: u64,
+}
+
 /// The engine, and what its embedder knows.
 pub struct Kernel {
     pub guest: Guest<Contiguous, CHANNELS, GPADLS>,
@@ -27,6 +43,7 @@ pub struct Kernel {
     /// What the engine has of ours.
     pub lent: HashMap<GpadlId, Contiguous>,
     pub gpadls: Vec<GpadlId>,
+    outcome: Outcome,
 }
 
 impl Kernel {
@@ -49,6 +66,17 @@ impl Kernel {
             modifying: false,
             lent: HashMap::new(),
             gpadls: Vec::new(),
+            outcome: Outcome::default(),
+        }
+    }
+
+    /// What became of it all up to now.
+    pub fn outcome(&self) -> Outcome {
+        Outcome {
+            offered: self.told.len(),
+            lent: self.gpadls.len(),
+            breaches: self.guest.breaches(),
+            ..self.outcome.clone()
         }
     }
 
@@ -183,6 +211,7 @@ impl Kernel {
         match &event {
             Event::Connected(connected) => {
                 assert!(std::mem::take(&mut self.connecting), "not asked for");
+                self.outcome.connected += 1;
                 assert!(!std::mem::replace(&mut self.connected, true));
                 assert!(connected.message_connection.is_valid() && FEATURES.contains(connected.features));
             }
@@ -201,6 +230,7 @@ impl Kernel {
             Event::Rescinded { channel } => {
                 assert!(self.offered.remove(channel), "of what was not offered");
                 assert!(self.rescinded.insert(*channel), "rescinded twice");
+                self.outcome.rescinded += 1;
                 assert!(
                     !self.opening.contains(channel) && !self.moving.contains(channel),
                     "untold"
@@ -211,12 +241,14 @@ impl Kernel {
                 let (memory, _) = self.guest.rings(opened.channel).expect("it has rings");
                 assert!(self.lent.values().any(|lent| lent == memory));
                 self.open.insert(opened.channel);
+                self.outcome.opened += 1;
             }
             Event::OpenFailed { channel, .. } => assert!(self.opening.remove(channel), "not asked for"),
             Event::Modified { channel, .. } => assert!(self.moving.remove(channel), "not asked for"),
             Event::GpadlCreated { gpadl, .. } => assert!(self.lent.contains_key(gpadl)),
             Event::MemoryReturned { gpadl, memory, .. } => {
                 assert_eq!(self.lent.remove(gpadl), Some(*memory), "returned once");
+                self.outcome.returned += 1;
             }
             Event::ConnectionModified(_) => assert!(std::mem::take(&mut self.modifying), "not asked for"),
             _ => {}

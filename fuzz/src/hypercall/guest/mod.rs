@@ -107,6 +107,11 @@ steps! {
 impl Input {
     /// Runs the steps.
     pub fn run(self) {
+        self.play();
+    }
+
+    /// As [`run`](Self::run), and tells how many messages the guest took that were none too long.
+    pub fn play(self) -> usize {
         let host = Hypervisor::new(leaves());
         let by_calls = VpRegisters::new(&host);
         let msrs: &dyn Msrs = if self.by_calls { &by_calls } else { &host };
@@ -121,6 +126,7 @@ impl Input {
             input: host.pages.lend(Page::Input),
             post: None,
             detected: None,
+            taken: 0,
             host: &host,
             msrs,
         };
@@ -130,6 +136,7 @@ impl Input {
             host.heard.take();
             guest.step(step);
         }
+        guest.taken
     }
 }
 
@@ -177,6 +184,7 @@ struct Guest<'h> {
     input: SharedPage,
     post: Option<Posting>,
     detected: Option<hvcall::guest::Hypervisor>,
+    taken: usize,
 }
 
 /// What an error says.

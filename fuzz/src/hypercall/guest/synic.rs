@@ -117,6 +117,7 @@ impl Guest<'_> {
                 assert_eq!(message.header.sender.get().to_le_bytes(), slot[8..16]);
                 assert!(message.payload[len..].iter().all(|byte| *byte == 0));
                 let _ = format!("{message:?}");
+                self.taken += 1;
             }
             Err(fault) => {
                 told(&fault);
