@@ -7,7 +7,7 @@ mod signals;
 use anyhow::Context;
 use clap::Parser;
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use vmm::machine::{Ending, Machine};
 
@@ -19,6 +19,9 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_max_level(arguments.log)
         .with_writer(io::stderr)
+        .with_ansi(
+            io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        )
         .init();
     match run(&arguments) {
         Ok(ending) => {
