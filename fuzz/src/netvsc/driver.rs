@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use netvsc_proto::guest::{
-    Buffer, Checksums, ControlError, Event, Fault, HEAD_LEN, MacAddress, Nic, NicConfig, Offloads, Pages,
-    PollError, Queue, QueueMemory, REQUEST_LEN, ReceiveInfo, RequestId, Rss, TransmitError, TransmitId,
-    TransmitInfo,
+    Buffer, Checksums, ControlError, DataPath, Event, Fault, HEAD_LEN, MacAddress, Nic, NicConfig, Offloads,
+    Pages, PollError, Queue, QueueMemory, REQUEST_LEN, ReceiveInfo, RequestId, Rss, TransmitError,
+    TransmitId, TransmitInfo,
 };
 use netvsc_proto::wire::nvsp::Version;
 use netvsc_proto::wire::rndis::PacketFilter;
@@ -102,6 +102,8 @@ pub struct Driver<M> {
     pub queues: [Option<Queue<'static, M, Region, DEPTH>>; 2],
     memory: Memory,
     buffer: Vec<u8>,
+    /// What the sub-channel's queue was told last.
+    path: DataPath,
     /// Frames under way by channel, and where those in pages lie.
     under_way: [HashMap<TransmitId, Option<usize>>; 2],
     requests: HashSet<RequestId>,
@@ -133,6 +135,7 @@ impl<M: RingMem> Driver<M> {
             nic,
             queues: [Some(Queue::primary(rings, memory.of_queue(0))), None],
             memory,
+            path: DataPath::default(),
             under_way: Default::default(),
             requests: HashSet::new(),
             signals: [false; 2],
@@ -146,7 +149,8 @@ impl<M: RingMem> Driver<M> {
     /// The sub-channel was just opened.
     pub fn open_sub_channel(&mut self, rings: RingPair<M>) {
         let memory = self.memory.of_queue(1);
-        let queue = Queue::sub_channel(1, rings, memory, self.nic.data_path());
+        self.path = *self.nic.data_path();
+        let queue = Queue::sub_channel(1, rings, memory, &self.path);
         assert!(self.queues[1].replace(queue).is_none());
     }
 
@@ -299,9 +303,9 @@ impl<M: RingMem> Driver<M> {
                 Told::Other
             }
             Some(Event::DataPathChanged) => {
-                let path = *self.nic.data_path();
+                self.path = *self.nic.data_path();
                 if let Some(queue) = &mut self.queues[1] {
-                    queue.set_data_path(&path);
+                    queue.set_data_path(&self.path);
                 }
                 Told::Other
             }
@@ -355,6 +359,11 @@ impl<M: RingMem> Driver<M> {
     /// Whether everything that was sent and asked for has ended.
     pub fn is_idle(&self) -> bool {
         self.under_way.iter().all(HashMap::is_empty) && self.requests.is_empty()
+    }
+
+    /// Whether the sub-channel's queue, if it is open, knows what it has to.
+    pub fn is_told(&self) -> bool {
+        self.queues[1].is_none() || self.path == *self.nic.data_path()
     }
 
     /// What holds at any time.

@@ -34,6 +34,7 @@ steps! {
         Link(up: bool),
         Speed(speed: u32),
         Ask(ask: Ask),
+        /// The driver asks for a sub-channel, or opens the one that is offered: it may see that before it is answered.
         SubChannels,
         /// Both work, as long as they signal each other.
         Settle,
@@ -170,6 +171,7 @@ impl Model<'_> {
                 self.driver.ask(&ask);
                 self.guest_due[0] = true;
             }
+            Step::SubChannels if self.vmm.offered => self.open_sub_channel(),
             Step::SubChannels => {
                 let _ = self.driver.nic.create_sub_channels(1);
                 self.guest_due[0] = true;
@@ -182,6 +184,16 @@ impl Model<'_> {
                 self.driver.shut_down();
                 self.guest_due[0] = true;
             }
+        }
+    }
+
+    fn open_sub_channel(&mut self) {
+        if !self.driver.leaving
+            && let Some(rings) = self.sub_channel.take()
+        {
+            self.driver.open_sub_channel(rings);
+            self.guest_due[1] = true;
+            self.host_due[1] = true;
         }
     }
 
@@ -252,13 +264,7 @@ impl Model<'_> {
         self.guest_due[index] = polled.again;
         self.host_due[index] |= std::mem::take(&mut self.driver.signals[index]);
         match polled.told {
-            Told::SubChannels(1) => {
-                if let Some(rings) = self.sub_channel.take() {
-                    self.driver.open_sub_channel(rings);
-                    self.guest_due[1] = true;
-                    self.host_due[1] = true;
-                }
-            }
+            Told::SubChannels(1) => self.open_sub_channel(),
             Told::Frame(frame, info) => {
                 let found = (frame, info.vlan.map(Vlan::tci));
                 while self.unwanted && self.into[index].front().is_some_and(|next| *next != found) {
@@ -319,6 +325,7 @@ impl Model<'_> {
         self.settle();
         assert!(self.driver.ready || self.driver.leaving, "it does not come up");
         assert!(self.driver.is_idle(), "something without an end");
+        assert!(self.driver.is_told(), "a queue that was not told");
         assert!(self.out.iter().all(VecDeque::is_empty), "frames that got lost");
         assert!(
             self.unwanted || self.into.iter().all(VecDeque::is_empty),

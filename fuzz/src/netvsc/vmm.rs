@@ -54,6 +54,8 @@ pub struct Vmm {
     transfer: Vec<u8>,
     /// Bytes that the embedder maps of either buffer, at most.
     pub mapped: usize,
+    /// A sub-channel is offered.
+    pub offered: bool,
 }
 
 /// What the engine asked for.
@@ -80,6 +82,7 @@ impl Vmm {
             packet: vec![0; PACKET_SCRATCH_LEN],
             transfer: vec![0; config.transfer_scratch_len()],
             mapped: usize::MAX,
+            offered: false,
         }
     }
 
@@ -142,6 +145,7 @@ impl Vmm {
                 }
                 Event::OfferSubchannels(count) => {
                     assert!(count == 1);
+                    self.offered = true;
                     self.nic.set_open_queues(2);
                 }
                 Event::DataPathChanged => sub.set_data_path(self.nic.data_path()),

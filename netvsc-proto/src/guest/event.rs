@@ -102,7 +102,7 @@ pub enum Event<'b> {
     SubChannels {
         /// Whether there will be any.
         status: Status,
-        /// How many offers follow. Never more than were asked for.
+        /// How many are offered, before this or after it. Never more than were asked for.
         count: u16,
     },
     /// The host tells on which channels to send.

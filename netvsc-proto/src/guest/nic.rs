@@ -248,7 +248,8 @@ impl<'p, B: SharedMem> Nic<'p, B> {
             return Ok(Some(Event::ShutDown));
         }
         let changed = core::mem::take(&mut self.path_changed);
-        let anyone = matches!(self.sub_channels, SubChannels::Granted(_));
+        // They are offered on the bus, so that they may be open before the answer on this channel is read.
+        let anyone = matches!(self.sub_channels, SubChannels::Asked(_) | SubChannels::Granted(_));
         Ok((changed && anyone).then_some(Event::DataPathChanged))
     }
 

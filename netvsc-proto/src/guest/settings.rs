@@ -236,7 +236,8 @@ impl<B: SharedMem> Nic<'_, B> {
         self.request(Kind::Reset, |_| GuestMessage::Reset(ResetRequest { reserved }))
     }
 
-    /// Asks for sub-channels, once: offers of them follow [`Event::SubChannels`](super::Event::SubChannels). Since 5.
+    /// Asks for sub-channels, once. Their offers come on the bus, [`Event::SubChannels`](super::Event::SubChannels) on the
+    /// primary channel, in any order: one that is offered may be opened at once. Since 5.
     ///
     /// # Errors
     ///

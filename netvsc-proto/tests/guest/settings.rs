@@ -3,13 +3,15 @@
 use netvsc_proto::guest::{ControlError, Event, ReceiveInfo, TransmitInfo};
 use netvsc_proto::host::{Checksums, NicConfig, Offloads, Received, Spreader};
 use netvsc_proto::nic::{MacAddress, Rss};
-use netvsc_proto::wire::nvsp::Version;
+use netvsc_proto::wire::nvsp::{Status, SubchannelComplete, Version};
+use netvsc_proto::wire::nvsp_message::HostMessage;
 use netvsc_proto::wire::oid::Oid;
 use netvsc_proto::wire::rndis::PacketFilter;
 use netvsc_proto::wire::rss::HashInfo;
 use netvsc_proto::wire::status::RndisStatus;
 
 use crate::pair::{Happened, Pair, other};
+use crate::scripted::{Ask, Script};
 use crate::support::{MAC, frame};
 
 const GROUP: MacAddress = MacAddress([1, 0, 0x5e, 0, 0, 1]);
@@ -251,6 +253,38 @@ fn sub_channels_are_asked_for_opened_and_used() {
     pair.alive();
 }
 
+/// The offer of a sub-channel and the answer on the primary channel have no order.
+#[test]
+fn a_sub_channel_that_is_open_before_the_answer_is_told_what_changes() {
+    let mut script = Script::<4096>::up();
+    script.nic.create_sub_channels(1).unwrap();
+    let mut asked = None;
+    script
+        .run_with(&mut |_, id, ask| {
+            let is_nvsp = matches!(ask, Ask::Nvsp(_));
+            asked = asked.or(is_nvsp.then_some(id));
+            is_nvsp
+        })
+        .unwrap();
+    // What was offered is open now, with a copy of how it is.
+    let copy = *script.nic.data_path();
+    script.nic.set_packet_filter(PacketFilter::empty()).unwrap();
+    script.run().unwrap();
+    assert_ne!(script.nic.data_path(), &copy);
+    let changed = format!("{:?}", Event::DataPathChanged);
+    assert!(script.events.contains(&changed), "{:?}", script.events);
+    script.events.clear();
+    let (status, count) = (Status::SUCCESS, 1);
+    let complete = SubchannelComplete {
+        status,
+        count: 1.into(),
+    };
+    let id = asked.expect("the request");
+    script.host.complete(id, &HostMessage::Subchannel(complete));
+    script.run().unwrap();
+    script.told_only(&Event::SubChannels { status, count });
+}
+
 #[test]
 fn receive_scaling_spreads_as_the_guest_says() {
     let config = NicConfig {
@@ -332,7 +366,7 @@ impl<const WORDS: usize> Pair<WORDS> {
         self.nic.create_sub_channels(2).unwrap();
         self.run();
         let event = Event::SubChannels {
-            status: netvsc_proto::wire::nvsp::Status::SUCCESS,
+            status: Status::SUCCESS,
             count: 0,
         };
         assert_eq!(self.events.pop_front(), Some(other(&event)));
