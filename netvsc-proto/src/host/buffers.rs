@@ -35,6 +35,13 @@ pub(super) enum Buffer<L> {
     Releasing(Request),
 }
 
+impl<L> Buffer<L> {
+    /// Whether the embedder is to do something about it.
+    pub(super) fn is_changing(&self) -> bool {
+        matches!(self, Self::Mapping(..) | Self::Releasing(_))
+    }
+}
+
 impl Nic {
     /// How the receive buffer is divided, while there is one.
     pub fn receive_layout(&self) -> Option<ReceiveLayout> {

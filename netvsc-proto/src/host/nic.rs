@@ -30,8 +30,8 @@ const ANSWERS: usize = 8;
 /// for the two buffers, when the embedder has mapped or released them.
 const MORE_ANSWERS: usize = 3;
 
-/// Events that may wait for the embedder. There are never more: one for each buffer, as the guest must wait for its
-/// answer before it can ask for another; the offer, which comes once; and the data path, as the same event waits only
+/// Events that may wait for the embedder. There are never more: one for each buffer, as nothing is read until it is
+/// dealt with; the offer, which comes once; and the data path, as the same event waits only
 /// once.
 const EVENTS: usize = 4;
 
@@ -39,7 +39,7 @@ const EVENTS: usize = 4;
 const MAX_MDL_CHAIN: u32 = 34;
 
 /// What the embedder has to do for the NIC. When all events are dealt with, serve the primary channel once more: there
-/// may be answers to be written.
+/// may be answers to be written, and nothing is read while a buffer is being mapped or released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -225,6 +225,10 @@ impl Nic {
             }
             self.write(queue)?;
             if self.answers.len().saturating_add(MORE_ANSWERS) > ANSWERS {
+                break Stop::Blocked;
+            }
+            // What comes next may be about the same buffer: a revoke need not be answered, and so is not waited for.
+            if self.receive.is_changing() || self.send.is_changing() {
                 break Stop::Blocked;
             }
             if let Some(stop) = queue.obstacle(backend, packets, budget)? {

@@ -181,8 +181,9 @@ impl<M: RingMem, B: SharedMem, const SECTIONS: usize> Queue<M, B, SECTIONS> {
         self.index
     }
 
-    /// Lends the receive buffer, as [`Nic::receive_layout`](super::Nic::receive_layout) divides it.
+    /// Lends the receive buffer, as [`Nic::receive_layout`](super::Nic::receive_layout) divides it. One that the queue has is taken back.
     pub fn lend_receive_buffer(&mut self, buffer: B, layout: ReceiveLayout) {
+        self.late = self.late.saturating_add(self.outstanding());
         self.sections.reset(layout.sections_per_queue);
         self.staged.clear();
         self.staged_chain = None;

@@ -10,10 +10,11 @@ use netvsc_proto::wire::rndis::{self, PacketFilter};
 use netvsc_proto::wire::rndis_message::{self, HostMessage as RndisHost};
 use netvsc_proto::wire::rss::ReceiveScaleCapabilities;
 use netvsc_proto::wire::status::RndisStatus;
+use vmbus_proto::wire::GpadlId;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::config;
-use crate::support::{MAC, Mem, RECEIVE_GPADL, Rig, frame, packet};
+use crate::support::{MAC, Mem, RECEIVE_GPADL, Rig, SEND_GPADL, frame, packet};
 
 #[test]
 fn bring_up_as_linux_does() {
@@ -258,6 +259,47 @@ fn a_revoke_is_completed_when_the_embedder_has_let_go() {
     );
     rig.run();
     assert_eq!(rig.completion(0, id), Some(vec![]));
+}
+
+/// A revoke need not be answered, so that the guest cannot wait before it lends again.
+#[test]
+fn what_a_guest_says_in_a_row_of_its_buffers_is_done_one_after_the_other() {
+    let mut rig = Rig::<4096>::up(config());
+    let revoke = |id: u16| nvsp::RevokeBuffer { id: id.into() };
+    let lend = |gpadl, id: u16| nvsp::SendBuffer {
+        gpadl: GpadlId::new(gpadl),
+        id: id.into(),
+    };
+    let receive = lend(RECEIVE_GPADL, nvsp::RECEIVE_BUFFER_ID);
+    let send = lend(SEND_GPADL, nvsp::SEND_BUFFER_ID);
+    let (first, last) = (rig.id(), rig.id());
+    let guest = &mut rig.guest[0];
+    for _ in 0..2 {
+        let revoked = revoke(nvsp::RECEIVE_BUFFER_ID);
+        guest.message(0, false, &GuestMessage::RevokeReceiveBuffer(revoked));
+        let revoked = revoke(nvsp::SEND_BUFFER_ID);
+        guest.message(0, false, &GuestMessage::RevokeSendBuffer(revoked));
+        guest.message(first, true, &GuestMessage::SendReceiveBuffer(receive));
+        guest.message(last, true, &GuestMessage::SendSendBuffer(send));
+    }
+    rig.run();
+    assert_eq!(rig.refused, []);
+    for _ in 0..2 {
+        let payload = rig.completion(0, first).unwrap();
+        let HostMessage::SendReceiveBufferComplete(complete) = Rig::<4096>::host_message(&payload) else {
+            panic!()
+        };
+        assert_eq!(complete.status, Status::SUCCESS);
+        let payload = rig.completion(0, last).unwrap();
+        let HostMessage::SendSendBufferComplete(complete) = Rig::<4096>::host_message(&payload) else {
+            panic!()
+        };
+        assert_eq!(complete.status, Status::SUCCESS);
+    }
+    assert_eq!(
+        rig.send_section(0, 0, &packet(&[], &frame(MAC, 1, 60))),
+        Status::SUCCESS
+    );
 }
 
 #[test]

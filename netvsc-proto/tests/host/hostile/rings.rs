@@ -72,16 +72,29 @@ fn case_05_completions_of_what_the_guest_does_not_have() {
 /// The buffer is revoked on another channel than the one on which it is returned.
 #[test]
 fn what_is_returned_after_the_buffer_was_taken_back_is_no_fault_once() {
-    let mut rig = Rig::<4096>::up(config());
     let complete = [108_u32.to_le_bytes(), 1_u32.to_le_bytes()].concat();
-    let transaction_id = held_by_the_guest(&mut rig);
-    assert!(rig.queues[0].take_receive_buffer().is_some());
-    rig.guest[0].return_held();
-    rig.serve(0).unwrap();
-    rig.guest[0]
-        .write(Descriptor::Completion, transaction_id, false, &complete)
-        .unwrap();
-    dead(&mut rig, 0, Fault::Completion { transaction_id });
+    for is_lent_again in [false, true] {
+        let mut rig = Rig::<4096>::up(config());
+        rig.guest[0].hold = true;
+        rig.queues[0]
+            .receive(&frame(MAC, 1, 60), &ReceiveInfo::NONE)
+            .unwrap();
+        let _ = rig.queues[0].flush().unwrap();
+        rig.run();
+        let transaction_id = rig.guest[0].held[0];
+        if is_lent_again {
+            let layout = rig.nic.receive_layout().unwrap();
+            rig.queues[0].lend_receive_buffer(rig.receive.clone(), layout);
+        } else {
+            assert!(rig.queues[0].take_receive_buffer().is_some());
+        }
+        rig.guest[0].return_held();
+        rig.serve(0).unwrap();
+        rig.guest[0]
+            .write(Descriptor::Completion, transaction_id, false, &complete)
+            .unwrap();
+        dead(&mut rig, 0, Fault::Completion { transaction_id });
+    }
 }
 
 #[test]
