@@ -60,6 +60,32 @@ impl Span {
         index < self.len && index & 7 == 0
     }
 
+    /// Refuses a write index that is no position.
+    #[inline]
+    const fn judge_write(self, index: u32) -> Result<(), RingFault> {
+        if self.holds(index) {
+            Ok(())
+        } else {
+            Err(RingFault::WriteIndex {
+                index,
+                data_len: self.len,
+            })
+        }
+    }
+
+    /// Refuses a read index that is no position.
+    #[inline]
+    const fn judge_read(self, index: u32) -> Result<(), RingFault> {
+        if self.holds(index) {
+            Ok(())
+        } else {
+            Err(RingFault::ReadIndex {
+                index,
+                data_len: self.len,
+            })
+        }
+    }
+
     /// Bytes between the read and the write index. Both must be [held](Self::holds).
     #[inline]
     pub const fn used(self, write: u32, read: u32) -> u32 {

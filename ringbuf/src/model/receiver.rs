@@ -20,17 +20,11 @@ impl Receiver {
     ///
     /// An index that is no position in `span`.
     pub const fn new(span: Span, write: u32, read: u32) -> Result<Self, RingFault> {
-        if !span.holds(read) {
-            return Err(RingFault::ReadIndex {
-                index: read,
-                data_len: span.len(),
-            });
+        if let Err(fault) = span.judge_read(read) {
+            return Err(fault);
         }
-        if !span.holds(write) {
-            return Err(RingFault::WriteIndex {
-                index: write,
-                data_len: span.len(),
-            });
+        if let Err(fault) = span.judge_write(write) {
+            return Err(fault);
         }
         Ok(Self {
             span,
@@ -104,11 +98,8 @@ impl Receiver {
     /// An index that is no position, or that moved otherwise than forwards, up to what is released.
     #[inline]
     pub const fn observe_write(&mut self, write: u32) -> Result<(), RingFault> {
-        if !self.span.holds(write) {
-            return Err(RingFault::WriteIndex {
-                index: write,
-                data_len: self.span.len(),
-            });
+        if let Err(fault) = self.span.judge_write(write) {
+            return Err(fault);
         }
         let available = self.span.used(write, self.next);
         // What is not released was not written over. The first test spares the usual case the second.

@@ -21,17 +21,11 @@ impl Sender {
     ///
     /// An index that is no position in `span`.
     pub const fn new(span: Span, write: u32, read: u32) -> Result<Self, RingFault> {
-        if !span.holds(write) {
-            return Err(RingFault::WriteIndex {
-                index: write,
-                data_len: span.len(),
-            });
+        if let Err(fault) = span.judge_write(write) {
+            return Err(fault);
         }
-        if !span.holds(read) {
-            return Err(RingFault::ReadIndex {
-                index: read,
-                data_len: span.len(),
-            });
+        if let Err(fault) = span.judge_read(read) {
+            return Err(fault);
         }
         Ok(Self {
             span,
@@ -115,11 +109,8 @@ impl Sender {
     /// An index that is no position, or that moved otherwise than forwards, up to what is published.
     #[inline]
     pub const fn observe_read(&mut self, read: u32) -> Result<(), RingFault> {
-        if !self.span.holds(read) {
-            return Err(RingFault::ReadIndex {
-                index: read,
-                data_len: self.span.len(),
-            });
+        if let Err(fault) = self.span.judge_read(read) {
+            return Err(fault);
         }
         let free = self.span.free(self.next, read);
         // What is not published was not read. The first test spares the usual case the second.
