@@ -13,7 +13,6 @@ use super::nvsp::{
     SendVfAssociation, SubchannelComplete, SubchannelRequest, SwitchDataPath, Version,
 };
 use super::packet_direct::{PdBuffer, PdComplete, PdPostBatch, PdRequest};
-use super::rndis_message::array;
 
 /// Bytes of the type that every message begins with.
 const TYPE_LEN: usize = 4;
@@ -464,4 +463,12 @@ fn rndis_packet(f: &mut fmt::Formatter<'_>, packet: &SendRndisPacket) -> fmt::Re
         super::nvsp::NO_SECTION => Ok(()),
         index => write!(f, " section {index} size {}", packet.section_size),
     }
+}
+
+/// Numbers in a row.
+fn array(f: &mut fmt::Formatter<'_>, numbers: &[U32]) -> fmt::Result {
+    for number in numbers {
+        write!(f, " {number}")?;
+    }
+    Ok(())
 }
