@@ -53,7 +53,7 @@
 //!
 //! Wire types are views of bytes and have no opinion; engines are values that are fed packets and polled for events. They
 //! never block, allocate, read a clock or trust the other end. On a 64-bit machine a
-//! [`host::Nic`] takes about 4.5 KiB, a [`host::Queue`] about 2.5 KiB and 8 bytes for each section that the guest can have.
+//! [`host::Nic`] takes 4.5 KiB, a [`host::Queue`] 2.5 KiB and 8 bytes for each section that the guest can have.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -127,8 +127,8 @@
 //!
 //! # Memory of a host's queue
 //!
-//! A queue of depth 1 takes about 1.4 KiB and what its ring memory's handles take, and 100 bytes more for
-//! each further request. Its scratch takes 4.1 KiB with the default of 1 MiB a transfer, 1.1 KiB with 256
+//! A queue of depth 1 takes 1.4 KiB with the handles of its rings, and 96 bytes more for each further
+//! request. Its scratch takes 4.1 KiB with the default of 1 MiB a transfer, 1.1 KiB with 256
 //! KiB. A block that WRITE SAME repeats is looked at on the stack, 4 KiB.
 #![no_std]
 #![forbid(unsafe_code)]

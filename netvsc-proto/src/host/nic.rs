@@ -80,7 +80,7 @@ struct Answer {
 ///
 /// | | at most |
 /// |---|---|
-/// | memory | 6 KiB, whatever the guest does; the two buffers are the guest's |
+/// | memory | on a 64-bit machine 4.5 KiB, whatever the guest does; the two buffers are the guest's |
 /// | messages queued | 8 NVSP answers, 4 RNDIS answers of 576 bytes, 4 events for the embedder, 32 multicast addresses |
 /// | work of one call | `budget` packets of the guest's, and as many messages as wait; see [`Queue`] for those that carry frames |
 ///

@@ -97,7 +97,7 @@ pub struct Outcome {
 ///
 /// | | at most |
 /// |---|---|
-/// | memory | 3 KiB with the handles of rings and buffers, and 8 bytes for each of `SECTIONS`; the [`Scratch`] only while a call lasts |
+/// | memory | on a 64-bit machine 2.5 KiB with the handles of rings and buffers, and 8 bytes for each of `SECTIONS`; the [`Scratch`] only while a call lasts |
 /// | messages queued | 64 completions that wait for room: beyond, nothing more is read; 32 frames that wait to be told as one packet, each in a section of the guest's own |
 /// | work of one call | `budget` packets. Each is one transfer of up to [`Scratch::transfer`] bytes, from as many pages as [`Scratch::packet`] has room to list |
 #[derive(Debug)]

@@ -13,7 +13,7 @@ fn engines_are_of_a_fixed_size() {
     let queue = size_of::<Queue<ContiguousRing, Buffer, 256>>();
     let more = size_of::<Queue<ContiguousRing, Buffer, 512>>() - queue;
     assert!(
-        nic <= 6 * 1024 && queue <= 5 * 1024 && more <= 256 * 8,
+        nic <= 4608 && queue <= 2560 + 256 * 8 && more <= 256 * 8,
         "{nic} {queue} {more}"
     );
 }

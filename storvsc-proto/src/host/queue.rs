@@ -34,7 +34,7 @@ use crate::wire::{
 ///
 /// | | at most |
 /// |---|---|
-/// | memory | 1.5 KiB with the handles of the rings, 192 bytes for each further of `DEPTH` requests, and the scratch of [`Config::scratch_len`] bytes |
+/// | memory | on a 64-bit machine 1.4 KiB with the handles of the rings, 96 bytes for each further of `DEPTH` requests, and the scratch of [`Config::scratch_len`] bytes |
 /// | requests and answers queued | `DEPTH` in all; what comes beyond stays in the guest's ring. Of notices one of each kind |
 /// | work of one call | `budget` packets. Each is one command: a transfer of up to [`Config::max_transfer_bytes`], in which each page may be a segment of its own, or a list of 64 ranges to be given up |
 #[derive(Debug)]

@@ -4,18 +4,17 @@
 
 use storvsc_proto::host::{Config, DEFAULT_MAX_TRANSFER_BYTES};
 use storvsc_proto::{guest, host};
-
-use crate::support::Ring;
+use vmbus_proto::ringbuf::mem::ContiguousRing;
 
 #[test]
 fn engines_are_of_a_fixed_size() {
-    // As their documentation says, on a 64-bit machine; each is called with the smallest ring handle.
-    let small = size_of::<guest::Queue<&Ring, 1>>();
-    let large = size_of::<guest::Queue<&Ring, 65>>();
-    assert!(small <= 1024 && large - small <= 64 * 16, "{small} {large}");
-    let small = size_of::<host::Queue<&Ring, &mut [u8], 1>>();
-    let large = size_of::<host::Queue<&Ring, &mut [u8], 65>>();
-    assert!(small <= 1536 && large - small <= 64 * 192, "{small} {large}");
+    // As their documentation says, on a 64-bit machine.
+    let small = size_of::<guest::Queue<ContiguousRing, 1>>();
+    let large = size_of::<guest::Queue<ContiguousRing, 65>>();
+    assert!(small <= 280 && large - small <= 64 * 12, "{small} {large}");
+    let small = size_of::<host::Queue<ContiguousRing, &mut [u8], 1>>();
+    let large = size_of::<host::Queue<ContiguousRing, &mut [u8], 65>>();
+    assert!(small <= 1433 && large - small <= 64 * 96, "{small} {large}");
 }
 
 #[test]

@@ -51,8 +51,8 @@
 //!
 //! # Bounds
 //!
-//! A service of either end takes 512 bytes at most besides the handles of its rings, and the scratch that it is lent, of
-//! [`Service::packet_max`] bytes. It holds one request or one answer, and no other message: what comes meanwhile stays in the ring. A
+//! On a 64-bit machine a service of either end takes 256 bytes at most, with handles of its rings of one word, and the scratch that it is
+//! lent, of [`Service::packet_max`] bytes. It holds one request or one answer, and no other message: what comes meanwhile stays in the ring. A
 //! `poll` takes one packet and sends one; a host's second request before the answer is its embedder's
 //! [`Busy`](host::RequestError::Busy).
 

@@ -1,4 +1,5 @@
-//! What a guest can make the host hold.
+//! What a guest can make the host hold. What of memory lists it refuses is tested with the rest of them:
+//! `case_19_more_gpadls_than_there_is_room_for`.
 
 use std::vec;
 
