@@ -284,7 +284,7 @@ fn a_teardown_in_every_state() {
         guest.hear(&tell::created(1, gpadl, Status::SUCCESS)).unwrap();
         assert_eq!(guest.events(), []);
         let said = guest.says();
-        assert_eq!(said, [std::format!("GPADL_TEARDOWN relid 1 gpadl {gpadl}")]);
+        assert_eq!(said, [teardown(gpadl)]);
         guest.hear(&tell::torndown(gpadl)).unwrap();
         assert_eq!(guest.events(), [back(gpadl, ReturnReason::TornDown)]);
     }

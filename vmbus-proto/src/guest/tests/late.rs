@@ -118,10 +118,7 @@ fn no_answer_to_the_memory_of_rings() {
     );
     // Late, it is torn down at once, and the channel not opened.
     guest.hear(&tell::created(1, gpadl, Status::SUCCESS)).unwrap();
-    assert_eq!(
-        guest.says(),
-        [std::format!("GPADL_TEARDOWN relid 1 gpadl {gpadl}")]
-    );
+    assert_eq!(guest.says(), [teardown(gpadl)]);
     open(&mut guest, channel, 1);
 }
 
@@ -144,7 +141,7 @@ fn no_answer_to_an_open() {
         );
         // Late, it is closed.
         guest.hear(&tell::opened(1, 1, status)).unwrap();
-        let teardown = std::format!("GPADL_TEARDOWN relid 1 gpadl {gpadl}");
+        let teardown = teardown(gpadl);
         let close = "CLOSE_CHANNEL relid 1".to_string();
         if status.is_success() {
             assert_eq!(guest.says(), [close, teardown]);

@@ -202,6 +202,11 @@ pub(super) fn line(outbound: &Outbound) -> String {
     GuestMessage::decode(&outbound.payload).unwrap().to_string()
 }
 
+/// How a guest that wants memory of its first channel back says so.
+pub(super) fn teardown(gpadl: GpadlId) -> String {
+    std::format!("GPADL_TEARDOWN relid 1 gpadl {gpadl}")
+}
+
 impl<const CHANNELS: usize, const GPADLS: usize> Talk for Guest<Contiguous, CHANNELS, GPADLS> {
     fn hear(&mut self, message: &HostMessage) -> Result<(), HandleError> {
         self.handle_message(&message.encode())

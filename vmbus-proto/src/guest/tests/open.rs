@@ -33,10 +33,7 @@ fn a_channel_opens_closes_and_opens_again() {
         // The close goes before the teardown.
         assert_eq!(
             guest.says(),
-            [
-                "CLOSE_CHANNEL relid 1".to_string(),
-                std::format!("GPADL_TEARDOWN relid 1 gpadl {gpadl}")
-            ]
+            ["CLOSE_CHANNEL relid 1".to_string(), teardown(gpadl)]
         );
         assert_eq!(guest.events(), []);
         guest.hear(&tell::torndown(gpadl)).unwrap();
@@ -205,10 +202,7 @@ fn case_12_an_open_that_is_refused_is_told() {
         }]
     );
     // It was lent all the same.
-    assert_eq!(
-        guest.says(),
-        [std::format!("GPADL_TEARDOWN relid 1 gpadl {gpadl}")]
-    );
+    assert_eq!(guest.says(), [teardown(gpadl)]);
     guest.hear(&tell::torndown(gpadl)).unwrap();
     assert_eq!(
         guest.events(),
@@ -246,10 +240,7 @@ fn a_close_before_the_channel_is_open() {
             assert_eq!(guest.says(), [""; 0]);
             guest.hear(&tell::created(1, gpadl, Status::SUCCESS)).unwrap();
         }
-        assert_eq!(
-            guest.says(),
-            [std::format!("GPADL_TEARDOWN relid 1 gpadl {gpadl}")]
-        );
+        assert_eq!(guest.says(), [teardown(gpadl)]);
         guest.hear(&tell::torndown(gpadl)).unwrap();
         assert_eq!(
             guest.events(),

@@ -8,8 +8,12 @@ fn rescind(guest: &mut SmallGuest) -> Vec<Event<Contiguous>> {
     guest.events()
 }
 
-fn teardown(gpadl: GpadlId) -> String {
-    std::format!("GPADL_TEARDOWN relid 1 gpadl {gpadl}")
+/// An open that a rescind ends.
+fn failed(channel: ChannelId) -> Event<Contiguous> {
+    Event::OpenFailed {
+        channel,
+        error: OpenError::Rescinded,
+    }
 }
 
 const RELEASED: &str = "RELID_RELEASED relid 1";
@@ -39,10 +43,6 @@ fn case_10_a_rescind_of_a_closed_channel() {
 
 #[test]
 fn case_10_a_rescind_while_the_rings_are_lent() {
-    let failed = |channel| Event::OpenFailed {
-        channel,
-        error: OpenError::Rescinded,
-    };
     // Nothing posted.
     let (mut guest, channel) = guest_with_channel();
     let gpadl = guest.open(channel, RINGS, params()).unwrap();
@@ -90,13 +90,7 @@ fn case_10_a_rescind_while_the_channel_is_opening() {
         // There is no answer to the open any more, and no close.
         assert_eq!(
             rescind(&mut guest),
-            [
-                Event::OpenFailed {
-                    channel,
-                    error: OpenError::Rescinded
-                },
-                Event::Rescinded { channel }
-            ]
+            [failed(channel), Event::Rescinded { channel }]
         );
         assert_eq!(guest.says(), [teardown(gpadl)]);
         assert!(guest.hear(&tell::opened(1, 1, Status::SUCCESS)).is_err());
@@ -137,13 +131,7 @@ fn case_10_a_rescind_of_a_channel_that_is_open_and_not_told_so() {
     guest.hear(&tell::opened(1, 1, Status::SUCCESS)).unwrap();
     assert_eq!(
         rescind(&mut guest),
-        [
-            Event::OpenFailed {
-                channel,
-                error: OpenError::Rescinded
-            },
-            Event::Rescinded { channel }
-        ]
+        [failed(channel), Event::Rescinded { channel }]
     );
     assert_eq!(
         guest.says(),

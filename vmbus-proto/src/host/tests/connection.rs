@@ -356,15 +356,21 @@ fn an_hvsock_connection_is_refused() {
     assert_eq!(host.said(), []);
 }
 
-#[test]
-fn monitor_pages_may_be_changed_though_they_are_not_used() {
+/// A host whose guest is of the newest version and can do this.
+fn host_with(features: FeatureFlags) -> SmallHost<'static> {
     let mut host = small_host(&mut []);
     host.hear(&GuestMessage::InitiateContact(say::contact(
         Version::COPPER,
-        FeatureFlags::MODIFY_CONNECTION,
+        features,
     )))
     .unwrap();
     host.answered_contact();
+    host
+}
+
+#[test]
+fn monitor_pages_may_be_changed_though_they_are_not_used() {
+    let mut host = host_with(FeatureFlags::MODIFY_CONNECTION);
     let modify = |parent_to_child, child_to_parent| {
         GuestMessage::ModifyConnection(ModifyConnection {
             parent_to_child_monitor_page: U64::new(parent_to_child),
@@ -389,13 +395,7 @@ fn monitor_pages_may_be_changed_though_they_are_not_used() {
 
 #[test]
 fn a_paused_guest_gets_nothing_until_it_resumes() {
-    let mut host = small_host(&mut []);
-    host.hear(&GuestMessage::InitiateContact(say::contact(
-        Version::COPPER,
-        FeatureFlags::PAUSE_RESUME,
-    )))
-    .unwrap();
-    host.answered_contact();
+    let mut host = host_with(FeatureFlags::PAUSE_RESUME);
     host.offers();
     host.hear(&GuestMessage::Pause).unwrap();
     let channel = host.offer(device(1)).unwrap();
@@ -440,13 +440,7 @@ impl SmallHost<'_> {
 
 #[test]
 fn a_full_queue_of_a_paused_guest_does_not_keep_it_from_resuming() {
-    let mut host = small_host(&mut []);
-    host.hear(&GuestMessage::InitiateContact(say::contact(
-        Version::COPPER,
-        FeatureFlags::PAUSE_RESUME,
-    )))
-    .unwrap();
-    host.answered_contact();
+    let mut host = host_with(FeatureFlags::PAUSE_RESUME);
     host.hear(&GuestMessage::Pause).unwrap();
     assert_eq!(host.said(), [HostMessage::PauseResponse]);
     while host.lend_unanswered(RelId::new(9)) != Err(HandleError::Busy) {}
