@@ -37,6 +37,16 @@ fn send(rig: &mut Rig, request: ScsiRequest, ranges: &[GpaRange<'_>]) -> (NtStat
     (completion.status, completion.srb().unwrap(), refusal)
 }
 
+/// Sends bytes that are no packet of a guest's: they are answered, and the embedder is told why they are refused.
+#[track_caller]
+fn assert_no_packet(rig: &mut Rig, bytes: &[u8], status: NtStatus, error: WireError) {
+    let id = rig.driver.send_bytes(bytes);
+    rig.run().unwrap();
+    let received = rig.driver.receive().unwrap();
+    assert_eq!((received.id, received.completion().status), (id, status));
+    assert_eq!(rig.events.pop(), Some(Event::Refused(Refusal::Packet(error))));
+}
+
 #[track_caller]
 fn assert_refused(rig: &mut Rig, request: ScsiRequest, ranges: &[GpaRange<'_>], expected: Refusal) {
     let (nt, srb, refusal) = send(rig, request, ranges);
@@ -82,14 +92,12 @@ fn case_16_a_packet_shorter_than_its_operation_needs() {
             },
         ),
     ] {
-        let id = rig.driver.send_bytes(&srb.as_bytes()[..len]);
-        rig.run().unwrap();
-        let received = rig.driver.receive().unwrap();
-        assert_eq!(
-            (received.id, received.completion().status),
-            (id, NtStatus::INVALID_PARAMETER)
+        assert_no_packet(
+            &mut rig,
+            &srb.as_bytes()[..len],
+            NtStatus::INVALID_PARAMETER,
+            error,
         );
-        assert_eq!(rig.events.pop(), Some(Event::Refused(Refusal::Packet(error))));
     }
     rig.command(0, Command::TestUnitReady, Data::None).good();
 }
@@ -144,18 +152,12 @@ fn case_16_a_packet_longer_than_any() {
     let mut rig = one_disk();
     let mut bytes = [0; 72];
     bytes[..64].copy_from_slice(GuestMessage::ResetAdapter.encode(PacketForm::Long).as_bytes());
-    rig.driver.send_bytes(&bytes);
-    rig.run().unwrap();
-    assert_eq!(
-        rig.driver.receive().unwrap().completion().status,
-        NtStatus::INVALID_PARAMETER
-    );
     let error = WireError::TooLong {
         operation: Operation::RESET_ADAPTER,
         len: 72,
         most: 64,
     };
-    assert_eq!(rig.events.pop(), Some(Event::Refused(Refusal::Packet(error))));
+    assert_no_packet(&mut rig, &bytes, NtStatus::INVALID_PARAMETER, error);
     rig.command(0, Command::TestUnitReady, Data::None).good();
 }
 
@@ -316,16 +318,10 @@ fn operations_of_the_host_are_refused_when_the_guest_sends_them() {
     for operation in [0, 1, 2, 11, 14, 15, u32::MAX] {
         let mut bytes = [0; 64];
         bytes[..4].copy_from_slice(&operation.to_le_bytes());
-        rig.driver.send_bytes(&bytes);
-        rig.run().unwrap();
-        assert_eq!(
-            rig.driver.receive().unwrap().completion().status,
-            NtStatus::INVALID_DEVICE_REQUEST
-        );
         let error = WireError::NotForThisDirection {
             operation: Operation(operation),
         };
-        assert_eq!(rig.events.pop(), Some(Event::Refused(Refusal::Packet(error))));
+        assert_no_packet(&mut rig, &bytes, NtStatus::INVALID_DEVICE_REQUEST, error);
     }
     assert_eq!(rig.queue.counters().refused, 7);
 }

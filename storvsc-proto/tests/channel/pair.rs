@@ -1,11 +1,11 @@
 //! Our guest against our host.
 
 use storvsc_proto::guest::{
-    Data, Disk, Event, Identify, IdentifyError, Outcome, Properties, Queue, RangeError, Request, SubmitError,
-    unmap_list,
+    Data, Disk, Event, Identify, IdentifyError, Outcome, Properties, Queue, RangeError, Request, RequestId,
+    SubmitError, unmap_list,
 };
 use storvsc_proto::host::{self, Attention, Config, Discard, Geometry, Lun};
-use storvsc_proto::scsi::{Command, SenseKey};
+use storvsc_proto::scsi::{Cdb, Command, SenseKey};
 use storvsc_proto::wire::{LunAddress, NtStatus, Operation, ProtocolVersion, SrbStatus};
 use vmbus_proto::hvcall::GuestMemory;
 use vmbus_proto::ringbuf::gpa::GpaRange;
@@ -70,6 +70,12 @@ impl Pair {
                 self.host_events.extend(served.event);
             }
         }
+    }
+
+    /// Submits a command without data.
+    fn submit(&mut self, cdb: &Cdb) -> RequestId {
+        let submitted = self.guest.submit(LunAddress::lun(0), cdb, Data::None);
+        submitted.unwrap().id
     }
 
     /// Runs a command, whose buffer is filled with `out` before, and returned afterwards.
@@ -390,14 +396,7 @@ fn failures_come_with_their_sense_data_and_no_data() {
 fn as_many_commands_are_under_way_as_there_are_places() {
     let (mut pair, _) = Pair::ready(vec![Lun::new(0, RamDisk::new(64))]);
     let cdb = Command::TestUnitReady.to_cdb();
-    let mut ids: Vec<_> = (0..DEPTH)
-        .map(|_| {
-            pair.guest
-                .submit(LunAddress::lun(0), &cdb, Data::None)
-                .unwrap()
-                .id
-        })
-        .collect();
+    let mut ids: Vec<_> = (0..DEPTH).map(|_| pair.submit(&cdb)).collect();
     let refused = pair.guest.submit(LunAddress::lun(0), &cdb, Data::None);
     assert_eq!(refused, Err(SubmitError::NoTicket { depth: DEPTH }));
     assert_eq!(pair.guest.outstanding(), DEPTH);
@@ -413,12 +412,7 @@ fn as_many_commands_are_under_way_as_there_are_places() {
     assert_eq!(completed, ids);
     assert_eq!(pair.guest.outstanding(), 0);
     // Ids are not used again, places are.
-    ids.push(
-        pair.guest
-            .submit(LunAddress::lun(0), &cdb, Data::None)
-            .unwrap()
-            .id,
-    );
+    ids.push(pair.submit(&cdb));
     assert!(!completed.contains(&ids[DEPTH]));
 }
 
@@ -476,14 +470,7 @@ fn a_sub_channel_works_with_what_the_primary_one_agreed_on() {
 fn aborting_names_each_command_once() {
     let (mut pair, _) = Pair::ready(vec![Lun::new(0, RamDisk::new(64))]);
     let cdb = Command::TestUnitReady.to_cdb();
-    let ids: Vec<_> = (0..3)
-        .map(|_| {
-            pair.guest
-                .submit(LunAddress::lun(0), &cdb, Data::None)
-                .unwrap()
-                .id
-        })
-        .collect();
+    let ids: Vec<_> = (0..3).map(|_| pair.submit(&cdb)).collect();
     let aborted: Vec<_> = std::iter::from_fn(|| pair.guest.abort()).collect();
     assert_eq!(aborted, ids);
     assert_eq!(pair.guest.abort(), None);

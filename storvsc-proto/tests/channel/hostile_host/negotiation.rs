@@ -10,6 +10,18 @@ use zerocopy::little_endian::U32;
 use super::Rig;
 use crate::support::channel;
 
+/// A guest whose host has let it begin.
+fn begun() -> Rig {
+    let mut rig = Rig::new();
+    rig.negotiate(
+        &GuestMessage::BeginInitialization,
+        NtStatus::SUCCESS,
+        &CompletionBody::Empty,
+    )
+    .unwrap();
+    rig
+}
+
 #[test]
 fn older_hosts_are_asked_for_older_versions() {
     let properties = |flags| {
@@ -21,13 +33,7 @@ fn older_hosts_are_asked_for_older_versions() {
         })
     };
     for (at, version) in ProtocolVersion::ALL.into_iter().enumerate() {
-        let mut rig = Rig::new();
-        rig.negotiate(
-            &GuestMessage::BeginInitialization,
-            NtStatus::SUCCESS,
-            &CompletionBody::Empty,
-        )
-        .unwrap();
+        let mut rig = begun();
         for refused in &ProtocolVersion::ALL[..at] {
             let message = GuestMessage::QueryProtocolVersion(*refused);
             rig.negotiate(&message, NtStatus::REVISION_MISMATCH, &CompletionBody::Empty)
@@ -60,13 +66,7 @@ fn older_hosts_are_asked_for_older_versions() {
         let packet = rig.host.incoming.read(&mut scratch).unwrap().unwrap();
         assert_eq!(packet.payload().len(), version.packet_form().packet_len());
     }
-    let mut rig = Rig::new();
-    rig.negotiate(
-        &GuestMessage::BeginInitialization,
-        NtStatus::SUCCESS,
-        &CompletionBody::Empty,
-    )
-    .unwrap();
+    let mut rig = begun();
     let results: Vec<_> = ProtocolVersion::ALL
         .into_iter()
         .map(|version| {
@@ -93,13 +93,7 @@ fn a_refusal_ends_the_negotiation_and_is_told() {
     assert_eq!(rig.poll(), Err(fault));
     assert_eq!(rig.guest.fault(), Some(fault));
 
-    let mut rig = Rig::new();
-    rig.negotiate(
-        &GuestMessage::BeginInitialization,
-        NtStatus::SUCCESS,
-        &CompletionBody::Empty,
-    )
-    .unwrap();
+    let mut rig = begun();
     let message = GuestMessage::QueryProtocolVersion(ProtocolVersion::WIN10);
     rig.negotiate(&message, NtStatus::SUCCESS, &CompletionBody::Empty)
         .unwrap();
