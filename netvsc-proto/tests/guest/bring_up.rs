@@ -9,18 +9,9 @@ use netvsc_proto::wire::rndis::PacketFilter;
 use crate::pair::{Pair, guest_config, other, pages, requests};
 use crate::support::{MAC, Mem, frame};
 
-const VERSIONS: [Version; 6] = [
-    Version::V1,
-    Version::V2,
-    Version::V4,
-    Version::V5,
-    Version::V6,
-    Version::V6_1,
-];
-
 #[test]
 fn every_version_comes_up_and_carries_frames() {
-    for version in VERSIONS {
+    for &version in Version::NAMED {
         let config = NicConfig {
             max_version: version,
             max_queues: 4,
@@ -69,7 +60,7 @@ fn every_version_comes_up_and_carries_frames() {
 
 #[test]
 fn the_highest_version_that_the_guest_wants_is_asked_for() {
-    for version in VERSIONS {
+    for &version in Version::NAMED {
         let mut pair = Pair::<4096>::new(NicConfig::new(MAC), |config| config.max_version = version);
         pair.run();
         assert_eq!(pair.ready().version, version);
@@ -114,7 +105,7 @@ fn an_mtu_is_the_smaller_of_the_two() {
 
 #[test]
 fn a_nic_that_goes_away_gives_everything_back() {
-    for version in VERSIONS {
+    for &version in Version::NAMED {
         let config = NicConfig {
             max_version: version,
             ..NicConfig::new(MAC)

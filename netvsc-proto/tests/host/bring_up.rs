@@ -55,16 +55,14 @@ fn bring_up_as_linux_does() {
     assert_eq!(rig.refused, []);
 }
 
+/// Sends a frame, and gives the status of its completion.
+fn send_one(rig: &mut Rig) -> Status {
+    rig.send_section(0, 0, &packet(&[], &frame(MAC, 1, 60)))
+}
+
 #[test]
 fn every_version_comes_up() {
-    for version in [
-        Version::V1,
-        Version::V2,
-        Version::V4,
-        Version::V5,
-        Version::V6,
-        Version::V6_1,
-    ] {
+    for &version in Version::NAMED {
         let mut rig = Rig::<4096>::new(NicConfig {
             max_version: version,
             ..config()
@@ -79,10 +77,7 @@ fn every_version_comes_up() {
             rig.query(Oid::TCP_OFFLOAD_HARDWARE_CAPABILITIES).unwrap().len(),
             size
         );
-        assert_eq!(
-            rig.send_section(0, 0, &packet(&[], &frame(MAC, 1, 60))),
-            Status::SUCCESS
-        );
+        assert_eq!(send_one(&mut rig), Status::SUCCESS);
         rig.queues[0]
             .receive(&frame(MAC, 2, 60), &ReceiveInfo::NONE)
             .unwrap();
@@ -180,16 +175,10 @@ fn reset_keepalive_and_halt() {
         rig.set(Oid::GEN_CURRENT_PACKET_FILTER, &[1, 0, 0, 0]),
         RndisStatus::ADAPTER_NOT_READY
     );
-    assert_eq!(
-        rig.send_section(0, 0, &packet(&[], &frame(MAC, 1, 60))),
-        Status::FAILURE
-    );
+    assert_eq!(send_one(&mut rig), Status::FAILURE);
     rig.initialize();
     rig.set_filter(PacketFilter::DIRECTED);
-    assert_eq!(
-        rig.send_section(0, 0, &packet(&[], &frame(MAC, 1, 60))),
-        Status::SUCCESS
-    );
+    assert_eq!(send_one(&mut rig), Status::SUCCESS);
 }
 
 #[test]
@@ -221,10 +210,7 @@ fn a_driver_that_is_loaded_again() {
         rig.connect();
         rig.initialize();
         rig.set_filter(PacketFilter::BROADCAST);
-        assert_eq!(
-            rig.send_section(0, 0, &packet(&[], &frame(MAC, 1, 60))),
-            Status::SUCCESS
-        );
+        assert_eq!(send_one(&mut rig), Status::SUCCESS);
     }
     assert_eq!(rig.net.take().len(), 3);
 }
@@ -236,10 +222,7 @@ fn buffers_can_be_lent_again_on_the_same_channel() {
     rig.lend_buffers();
     rig.initialize();
     rig.set_filter(PacketFilter::DIRECTED);
-    assert_eq!(
-        rig.send_section(0, 0, &packet(&[], &frame(MAC, 1, 60))),
-        Status::SUCCESS
-    );
+    assert_eq!(send_one(&mut rig), Status::SUCCESS);
 }
 
 #[test]

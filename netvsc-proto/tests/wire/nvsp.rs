@@ -7,17 +7,8 @@ use zerocopy::IntoBytes;
 
 use crate::any_wire;
 
-const VERSIONS: [Version; 6] = [
-    Version::V1,
-    Version::V2,
-    Version::V4,
-    Version::V5,
-    Version::V6,
-    Version::V6_1,
-];
-
 fn version() -> impl Strategy<Value = Version> {
-    prop::sample::select(&VERSIONS[..])
+    prop::sample::select(Version::NAMED)
 }
 
 fn nvsp_guest() -> impl Strategy<Value = nvsp_message::GuestMessage<'static>> {

@@ -2,7 +2,7 @@
 
 use netvsc_proto::guest::Fault;
 use netvsc_proto::wire::nvsp::{ChannelType, NO_SECTION, Status};
-use vmbus_proto::ringbuf::{ControlWord, Descriptor, RangeFault, TransferPageRange};
+use vmbus_proto::ringbuf::{ControlWord, Descriptor, RangeFault, RingMem, TransferPageRange};
 
 use super::plain;
 use crate::scripted::{RECEIVE_LEN, Script};
@@ -12,17 +12,15 @@ use crate::support::{MAC, frame, packet, rndis_packet};
 fn case_02_range_counts_that_cannot_be() {
     for count in [u32::MAX - 2, u32::MAX - 1, u32::MAX, 2, 0x1000_0000, 0x2000_0001] {
         let mut script = Script::<4096>::up();
-        let at = script
+        let at = RingMem::load(script.host.rings.outgoing.mem(), ControlWord::WriteIndex);
+        script.host.give(7, &plain(1));
+        // The count stands at byte 20 of the packet.
+        script
             .host
             .rings
             .outgoing
             .mem()
-            .word(ControlWord::WriteIndex)
-            .load(std::sync::atomic::Ordering::SeqCst);
-        script.host.give(7, &plain(1));
-        // The count stands at byte 20 of the packet.
-        let ring = script.host.rings.outgoing.mem();
-        vmbus_proto::ringbuf::RingMem::write(ring, at + 20, &count.to_le_bytes());
+            .write(at + 20, &count.to_le_bytes());
         let fault = Fault::Ranges(RangeFault::Count { count, len: 8 });
         assert_eq!(script.poll(), Err(fault));
         script.host.serve(&mut |_, _, _| false);

@@ -5,7 +5,7 @@ use netvsc_proto::wire::nvsp::{self, ChannelType, NO_SECTION, Status};
 use netvsc_proto::wire::ppi::PpiFault;
 use vmbus_proto::hvcall::{GuestMemory, MemoryError};
 use vmbus_proto::ringbuf::gpa::GpaRange;
-use vmbus_proto::ringbuf::{ControlWord, Descriptor, OutOfBounds, PacketType, RingFault, SharedMem};
+use vmbus_proto::ringbuf::{ControlWord, Descriptor, OutOfBounds, PacketType, RingFault, RingMem, SharedMem};
 
 use super::{alive, dead};
 use crate::config;
@@ -73,12 +73,7 @@ fn case_02_range_counts_that_cannot_be() {
             set_id: nvsp::RECEIVE_BUFFER_ID,
             ranges: &ranges,
         };
-        let at = rig.guest[0]
-            .rings
-            .outgoing
-            .mem()
-            .word(ControlWord::WriteIndex)
-            .load(std::sync::atomic::Ordering::SeqCst);
+        let at = written(&rig);
         rig.guest[0].write(descriptor, 5, true, &payload).unwrap();
         tamper(&rig, at + 20, &count.to_le_bytes());
         rig.guest[0].completed.clear();
@@ -92,12 +87,7 @@ fn case_02_range_counts_that_cannot_be() {
 
         // The same count in a GPA direct packet: refused, and the NIC goes on.
         let mut rig = Rig::<4096>::up(config());
-        let at = rig.guest[0]
-            .rings
-            .outgoing
-            .mem()
-            .word(ControlWord::WriteIndex)
-            .load(std::sync::atomic::Ordering::SeqCst);
+        let at = written(&rig);
         let id = rig.id();
         rig.send_pages(
             0,
@@ -115,9 +105,13 @@ fn case_02_range_counts_that_cannot_be() {
     }
 }
 
+/// Where the guest writes next in the ring to the host.
+fn written<const WORDS: usize>(rig: &Rig<WORDS>) -> u32 {
+    RingMem::load(rig.guest[0].rings.outgoing.mem(), ControlWord::WriteIndex)
+}
+
 /// Overwrites bytes in the ring to the host.
 fn tamper<const WORDS: usize>(rig: &Rig<WORDS>, at: u32, bytes: &[u8]) {
-    use vmbus_proto::ringbuf::RingMem;
     rig.guest[0]
         .rings
         .outgoing
