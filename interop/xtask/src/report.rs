@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
@@ -49,11 +50,24 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn all_hold(&self) -> bool {
+    /// Shows the report, writes it where it is wanted, and tells how the command ends.
+    pub(crate) fn conclude(&self, path: Option<&Path>) -> Result<ExitCode> {
+        println!("\n{self}");
+        if let Some(path) = path {
+            self.write(path)?;
+        }
+        Ok(if self.all_hold() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+
+    fn all_hold(&self) -> bool {
         self.checks.iter().all(|check| check.ok)
     }
 
-    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+    fn write(&self, path: &Path) -> Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
         std::fs::write(path, text).with_context(|| format!("cannot write the report {}", path.display()))

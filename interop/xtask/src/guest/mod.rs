@@ -124,15 +124,7 @@ impl Run<'_> {
                 .chain(size::figures(&elf)?)
                 .collect(),
         };
-        println!("\n{report}");
-        if let Some(path) = &self.outputs.report {
-            report.write(path)?;
-        }
-        Ok(if report.all_hold() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        report.conclude(self.outputs.report.as_deref())
     }
 
     fn ours(&self, folder: &Path, vmm: &Path, elf: &[u8], stats: PathBuf) -> Result<Machine> {

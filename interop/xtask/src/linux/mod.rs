@@ -167,15 +167,7 @@ impl Run<'_> {
             checks,
             figures: outcome.figures(),
         };
-        println!("\n{report}");
-        if let Some(path) = &self.outputs.report {
-            report.write(path)?;
-        }
-        Ok(if report.all_hold() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        })
+        report.conclude(self.outputs.report.as_deref())
     }
 
     fn machine(&self, folder: &Path, initrd: PathBuf, disks: &[Disk], stats: PathBuf) -> Result<Machine> {
