@@ -1,6 +1,7 @@
 //! A channel with an engine of ours at one end and a peer at the other.
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 
 use vmbus_ringbuf::gpa::GpaRange;
 use vmbus_ringbuf::wire::PacketType;
@@ -261,4 +262,18 @@ pub struct Received {
     /// Addresses and lengths of the guest's memory that it lists.
     pub segments: Vec<(u64, usize)>,
     pub payload: Vec<u8>,
+}
+
+/// What a call gave. A channel that has told a fault tells it from then on, whatever it is asked.
+pub fn judge<T, F: Copy + Debug + PartialEq>(known: &mut Option<F>, result: Result<T, F>) -> Option<T> {
+    match result {
+        Ok(value) => {
+            assert_eq!(*known, None, "a fault is forgotten");
+            Some(value)
+        }
+        Err(fault) => {
+            assert_eq!(*known.get_or_insert(fault), fault, "sticky");
+            None
+        }
+    }
 }

@@ -1,9 +1,7 @@
 //! A guest that sends any NVSP and RNDIS, on the primary channel and one sub-channel, and changes its memory while it
 //! is served.
 
-use netvsc_proto::host::{
-    Checksums, Fault, MacAddress, NicConfig, Offloads, Queue, ReceiveError, ReceiveInfo, Received, Spreader,
-};
+use netvsc_proto::host::{Fault, Queue, ReceiveError, ReceiveInfo, Received, Spreader};
 use netvsc_proto::wire::nvsp::{SendRndisPacket, Version};
 use netvsc_proto::wire::nvsp_message::HostMessage;
 use netvsc_proto::wire::ppi::{PpiWalk, ReceiveChecksums, Vlan};
@@ -15,8 +13,8 @@ use super::guest_message::Place;
 pub use super::guest_message::{Content, Packet};
 use super::guest_rndis::Rndis;
 use super::region::Region;
-use super::vmm::{SECTIONS, Vmm};
-use crate::channel::{Asked, Disturb, Line, Lists, Mangle};
+use super::vmm::{OFFLOADS, SECTIONS, Vmm, config};
+use crate::channel::{Asked, Disturb, Line, Lists, Mangle, judge};
 use crate::input::{Bytes, Steps};
 use crate::memory::{Hostile, Kind, Poke, Ram};
 use crate::steps;
@@ -111,16 +109,7 @@ impl Channel {
     }
 
     fn judge<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
-        match result {
-            Ok(value) => {
-                assert_eq!(self.fault, None, "a fault is forgotten");
-                Some(value)
-            }
-            Err(fault) => {
-                assert_eq!(*self.fault.get_or_insert(fault), fault, "sticky");
-                None
-            }
-        }
+        judge(&mut self.fault, result)
     }
 }
 
@@ -132,20 +121,9 @@ impl Input {
 
     /// As [`run`](Self::run), and tells what became of them.
     pub fn play(self) -> Outcome {
-        let mut config = NicConfig {
-            max_queues: 2,
-            sections_per_queue: SECTIONS as u16,
-            mac_may_change: true,
-            ..NicConfig::new(MacAddress([2, 0, 0, 0, 0, 1]))
-        };
+        let mut config = config();
         if self.offloads {
-            config.offloads = Offloads {
-                transmit: Checksums::ALL,
-                receive: Checksums::ALL,
-                large_send_ipv4: 8000,
-                large_send_ipv6: 4000,
-                vlan: true,
-            };
+            config.offloads = OFFLOADS;
         }
         // Netvsc wants a ring of a page at least.
         let kind = match self.kind {

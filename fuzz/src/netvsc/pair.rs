@@ -4,9 +4,7 @@
 use std::collections::VecDeque;
 
 use netvsc_proto::guest::TransmitInfo;
-use netvsc_proto::host::{
-    Checksums, MacAddress, NicConfig, Offloads, Queue, ReceiveError, ReceiveInfo, Received, Spreader,
-};
+use netvsc_proto::host::{Offloads, Queue, ReceiveError, ReceiveInfo, Received, Spreader};
 use netvsc_proto::wire::nvsp::Version;
 use netvsc_proto::wire::ppi::Vlan;
 use vmbus_ringbuf::{Halves, RingMem, RingPair};
@@ -14,7 +12,7 @@ use vmbus_ringbuf::{Halves, RingMem, RingPair};
 pub use super::driver::Ask;
 use super::driver::{Driver, Memory, Told};
 use super::region::Region;
-use super::vmm::{SECTIONS, Vmm};
+use super::vmm::{OFFLOADS, SECTIONS, Vmm, config};
 use crate::input::Steps;
 use crate::memory::{Kind, ring};
 use crate::steps;
@@ -88,25 +86,15 @@ impl Input {
             to_host: &*rings[at],
             to_guest: &*rings[at + 1],
         });
-        let mut config = NicConfig {
-            max_queues: 2,
-            sections_per_queue: SECTIONS as u16,
-            mac_may_change: true,
-            offloads: Offloads {
+        let mut config = config();
+        config.offloads = if self.offloads {
+            OFFLOADS
+        } else {
+            Offloads {
                 vlan: true,
                 ..Offloads::NONE
-            },
-            ..NicConfig::new(MacAddress([2, 0, 0, 0, 0, 1]))
+            }
         };
-        if self.offloads {
-            config.offloads = Offloads {
-                transmit: Checksums::ALL,
-                receive: Checksums::ALL,
-                large_send_ipv4: 8000,
-                large_send_ipv6: 4000,
-                vlan: true,
-            };
-        }
         let memory = Memory::new();
         let version = Version::NAMED[usize::from(self.version) % Version::NAMED.len()];
         let guest = |halves| RingPair::guest(halves).expect("a new ring");

@@ -5,14 +5,33 @@ use std::collections::VecDeque;
 
 use hvcall::GuestMemory;
 use netvsc_proto::host::{
-    Event, Fault, NetBackend, Nic, NicConfig, Outcome, PACKET_SCRATCH_LEN, Queue, Scratch, TransmitInfo,
-    Transmitted,
+    Checksums, Event, Fault, MacAddress, NetBackend, Nic, NicConfig, Offloads, Outcome, PACKET_SCRATCH_LEN,
+    Queue, Scratch, TransmitInfo, Transmitted,
 };
 use vmbus_ringbuf::{RingMem, SharedMem};
 
 use super::region::Region;
 
 pub const SECTIONS: usize = 32;
+
+/// All that a guest may leave to its NIC. Large sends have a bound of their own in each version of IP.
+pub const OFFLOADS: Offloads = Offloads {
+    transmit: Checksums::ALL,
+    receive: Checksums::ALL,
+    large_send_ipv4: 8000,
+    large_send_ipv6: 4000,
+    vlan: true,
+};
+
+/// A NIC of two queues, whose address the guest may change.
+pub fn config() -> NicConfig {
+    NicConfig {
+        max_queues: 2,
+        sections_per_queue: SECTIONS as u16,
+        mac_may_change: true,
+        ..NicConfig::new(MacAddress([2, 0, 0, 0, 0, 1]))
+    }
+}
 
 /// Frames from the guest, and what is known of them.
 type Frames = VecDeque<(Vec<u8>, TransmitInfo)>;

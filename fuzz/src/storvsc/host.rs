@@ -11,7 +11,7 @@ use zerocopy::little_endian::{U16, U32};
 
 use super::commands::Scsi;
 use super::disk::Disk;
-use crate::channel::{Asked, Disturb, Line, Lists, Mangle};
+use crate::channel::{Asked, Disturb, Line, Lists, Mangle, judge};
 use crate::input::{Bytes, Steps};
 use crate::memory::{Hostile, Kind, Poke, Ram};
 use crate::steps;
@@ -304,16 +304,7 @@ impl Model {
     }
 
     fn judge<T>(&mut self, result: Result<T, Fault>) -> Option<T> {
-        match result {
-            Ok(value) => {
-                assert_eq!(self.fault, None, "a fault is forgotten");
-                Some(value)
-            }
-            Err(fault) => {
-                assert_eq!(*self.fault.get_or_insert(fault), fault, "sticky");
-                None
-            }
-        }
+        judge(&mut self.fault, result)
     }
 
     /// Whether to serve again.
