@@ -1,94 +1,9 @@
-//! Intercepts: how they are asked for, and the payloads of the messages by which they come.
-//!
-//! For who creates partitions, and for a paravisor. Structures without a kernel's name are from OpenVMM's hvdef alone.
+//! What an x86-64 processor was doing, and was about to do.
 
 use zerocopy::little_endian::{U16, U32, U64};
 
-use super::processor::SegmentRegister;
-use crate::macros::{open_code, wire_struct};
-
-open_code! {
-    /// What is intercepted. Sources: Linux `enum hv_intercept_type` (`include/hyperv`) up to 12; OpenVMM `HvInterceptType` above, which has
-    /// no name for 13 down to 9.
-    pub struct InterceptType(u32) as "HV_INTERCEPT_TYPE_" {
-        /// x86-64: an I/O port.
-        X64_IO_PORT = 0x0,
-        /// x86-64: MSRs.
-        X64_MSR = 0x1,
-        /// x86-64: CPUID.
-        X64_CPUID = 0x2,
-        /// An exception.
-        EXCEPTION = 0x3,
-        /// Device memory. (Linux; reserved in older versions of the specification.)
-        MMIO = 0x5,
-        /// x86-64: CPUID, for all processors.
-        X64_GLOBAL_CPUID = 0x6,
-        /// x86-64: an SMI sent through the local APIC.
-        X64_APIC_SMI = 0x7,
-        /// Hypercalls that the hypervisor does not know.
-        HYPERCALL = 0x8,
-        /// x86-64: INIT and start-up interrupts sent through the local APIC.
-        X64_APIC_INIT_SIPI = 0x9,
-        /// x86-64: reads of the microcode's patch level.
-        MC_UPDATE_PATCH_LEVEL_MSR_READ = 0xa,
-        /// x86-64: writes to the local APIC.
-        X64_APIC_WRITE = 0xb,
-        /// x86-64: one MSR.
-        X64_MSR_INDEX = 0xc,
-        /// A connection that the hypervisor does not know. (OpenVMM.)
-        UNKNOWN_SYNIC_CONNECTION = 0xd,
-        /// x86-64: an EOI at the local APIC. (OpenVMM.)
-        X64_APIC_EOI = 0xe,
-        /// `RETARGET_INTERRUPT` for a device that the hypervisor does not know. (OpenVMM.)
-        RETARGET_INTERRUPT_WITH_UNKNOWN_DEVICE_ID = 0xf,
-        /// x86-64: I/O ports. (OpenVMM.)
-        X64_IO_PORT_RANGE = 0x11,
-        /// None.
-        INVALID = u32::MAX,
-    }
-}
-
-open_code! {
-    /// How something was accessed. Source: Linux `enum hv_intercept_access_type` (`include/hyperv`); OpenVMM `HvInterceptAccessType`.
-    pub struct InterceptAccess(u8) as "HV_INTERCEPT_ACCESS_" {
-        /// Read.
-        READ = 0,
-        /// Written.
-        WRITE = 1,
-        /// Executed.
-        EXECUTE = 2,
-    }
-}
-
-bitflags::bitflags! {
-    /// Which accesses an intercept is for. Source: OpenVMM `HV_INTERCEPT_ACCESS_MASK_*`; Linux the same.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-    pub struct InterceptAccessMask: u32 {
-        /// Reads.
-        const READ = 1 << 0;
-        /// Writes.
-        const WRITE = 1 << 1;
-        /// Executions.
-        const EXECUTE = 1 << 2;
-        const _ = !0;
-    }
-}
-
-wire_struct! {
-    /// Input of [`INSTALL_INTERCEPT`](crate::CallCode::INSTALL_INTERCEPT).
-    ///
-    /// Sources: TLFS "HvCallInstallIntercept"; OpenVMM hvdef `InstallIntercept`; Linux `union hv_intercept_parameters` (`include/hyperv`).
-    pub struct InstallInterceptInput, 24 bytes {
-        /// The partition.
-        0: partition_id: U64,
-        /// [`InterceptAccessMask`]; 0 takes the intercept away.
-        8: access_mask: U32,
-        /// The [`InterceptType`].
-        12: intercept_type: U32,
-        /// By the type: the port (u16, and the last one of a range in bits 31:16), the leaf, the vector, the MSR.
-        16: parameters: U64,
-    }
-}
+use crate::macros::wire_struct;
+use crate::wire::SegmentRegister;
 
 bitflags::bitflags! {
     /// The state of a processor of x86-64 at an intercept. The privilege level is bits 1:0, the virtual trust level bits 10:7.
@@ -144,7 +59,7 @@ wire_struct! {
         0: vp_index: U32,
         /// Bits 3:0 the instruction's length in bytes, 7:4 CR8.
         4: instruction_length_and_cr8: u8,
-        /// The [`InterceptAccess`].
+        /// The [`InterceptAccess`](super::InterceptAccess).
         5: access_type: u8,
         /// [`ExecutionStateX64`].
         6: execution_state: U16,
@@ -158,62 +73,6 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// What every intercept message of AArch64 begins with.
-    ///
-    /// Source: OpenVMM `HvArm64InterceptMessageHeader`.
-    pub struct InterceptHeaderArm64, 24 bytes {
-        /// The [`VpIndex`](crate::VpIndex) of the processor.
-        0: vp_index: U32,
-        /// The instruction's length in bytes.
-        4: instruction_length: u8,
-        /// The [`InterceptAccess`].
-        5: access_type: u8,
-        /// Bits 1:0 exception level, 2 debug active, 3 interruption pending, 7:4 virtual trust level, 8 virtualization fault
-        /// active.
-        6: execution_state: U16,
-        /// PC.
-        8: pc: U64,
-        /// CPSR.
-        16: cpsr: U64,
-    }
-}
-
-open_code! {
-    /// How memory is cached. Source: OpenVMM `HvCacheType`.
-    pub struct CacheType(u32) as "HV_CACHE_TYPE_" {
-        /// Not.
-        UNCACHED = 0,
-        /// Writes are combined.
-        WRITE_COMBINING = 1,
-        /// Writes go through.
-        WRITE_THROUGH = 4,
-        /// Reads are cached, writes are not.
-        WRITE_PROTECTED = 5,
-        /// All is cached.
-        WRITE_BACK = 6,
-    }
-}
-
-bitflags::bitflags! {
-    /// What is known of an access to memory. Source: Linux `union hv_x64_memory_access_info` (`include/hyperv`); OpenVMM
-    /// `HvX64MemoryAccessInfo`, which names bit 3 `tlb_locked` and has bit 4.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-    pub struct MemoryAccessInfo: u8 {
-        /// The guest-virtual address counts.
-        const GVA_VALID = 1 << 0;
-        /// The guest-physical address is that of the guest-virtual one.
-        const GVA_GPA_VALID = 1 << 1;
-        /// It is a hypercall's output.
-        const HYPERCALL_OUTPUT_PENDING = 1 << 2;
-        /// The TLB is locked.
-        const TLB_LOCKED = 1 << 3;
-        /// It is a supervisor's shadow stack. (OpenVMM.)
-        const SUPERVISOR_SHADOW_STACK = 1 << 4;
-        const _ = !0;
-    }
-}
-
-wire_struct! {
     /// Payload of [`UNMAPPED_GPA`](crate::synic::MessageType::UNMAPPED_GPA),
     /// [`GPA_INTERCEPT`](crate::synic::MessageType::GPA_INTERCEPT) and the like, on x86-64.
     ///
@@ -221,11 +80,11 @@ wire_struct! {
     pub struct MemoryInterceptX64, 80 bytes {
         /// The processor.
         0: header: InterceptHeaderX64,
-        /// The [`CacheType`].
+        /// The [`CacheType`](super::CacheType).
         40: cache_type: U32,
         /// How many of the instruction's bytes count.
         44: instruction_byte_count: u8,
-        /// [`MemoryAccessInfo`].
+        /// [`MemoryAccessInfo`](super::MemoryAccessInfo).
         45: access_info: u8,
         /// The task priority.
         46: tpr_priority: u8,
@@ -237,34 +96,6 @@ wire_struct! {
         56: gpa: U64,
         /// The instruction.
         64: instruction_bytes: [u8; 16],
-    }
-}
-
-wire_struct! {
-    /// Payload of [`UNMAPPED_GPA`](crate::synic::MessageType::UNMAPPED_GPA) and the like, on AArch64.
-    ///
-    /// Source: OpenVMM `HvArm64MemoryInterceptMessage`.
-    pub struct MemoryInterceptArm64, 64 bytes {
-        /// The processor.
-        0: header: InterceptHeaderArm64,
-        /// The [`CacheType`].
-        24: cache_type: U32,
-        /// How many of the instruction's bytes count.
-        28: instruction_byte_count: u8,
-        /// [`MemoryAccessInfo`].
-        29: access_info: u8,
-        /// Zero.
-        30: reserved1: U16,
-        /// The instruction.
-        32: instruction_bytes: [u8; 4],
-        /// Zero.
-        36: reserved2: U32,
-        /// Guest-virtual address.
-        40: gva: U64,
-        /// Guest-physical address.
-        48: gpa: U64,
-        /// The exception's syndrome (ESR).
-        56: syndrome: U64,
     }
 }
 
@@ -387,24 +218,6 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// Payload of [`HYPERCALL_INTERCEPT`](crate::synic::MessageType::HYPERCALL_INTERCEPT), on AArch64.
-    ///
-    /// Source: OpenVMM `HvArm64HypercallInterceptMessage`.
-    pub struct HypercallInterceptArm64, 176 bytes {
-        /// The processor.
-        0: header: InterceptHeaderArm64,
-        /// The immediate of the HVC instruction: 1, or 0 when X0 is the call's SMCCC number.
-        24: immediate: U16,
-        /// Zero.
-        26: reserved: U16,
-        /// Bit 0: the guest is isolated.
-        28: flags: U32,
-        /// X0 to X17.
-        32: x: [U64; 18],
-    }
-}
-
-wire_struct! {
     /// Payload of [`X64_SIPI_INTERCEPT`](crate::synic::MessageType::X64_SIPI_INTERCEPT).
     ///
     /// Source: OpenVMM `HvX64SipiInterceptMessage`.
@@ -435,22 +248,6 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// Payload of [`SYNIC_SINT_DELIVERABLE`](crate::synic::MessageType::SYNIC_SINT_DELIVERABLE), on AArch64.
-    ///
-    /// Source: OpenVMM `HvArm64SynicSintDeliverableMessage`.
-    pub struct SintDeliverableArm64, 32 bytes {
-        /// The processor.
-        0: header: InterceptHeaderArm64,
-        /// SINT `n` is bit `n`.
-        24: deliverable_sints: U16,
-        /// Zero.
-        26: reserved1: U16,
-        /// Zero.
-        28: reserved2: U32,
-    }
-}
-
-wire_struct! {
     /// Payload of [`X64_INTERRUPTION_DELIVERABLE`](crate::synic::MessageType::X64_INTERRUPTION_DELIVERABLE).
     ///
     /// Source: OpenVMM `HvX64InterruptionDeliverableMessage`.
@@ -467,20 +264,6 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// Payload of [`ARM64_RESET_INTERCEPT`](crate::synic::MessageType::ARM64_RESET_INTERCEPT).
-    ///
-    /// Source: OpenVMM `HvArm64ResetInterceptMessage`.
-    pub struct ResetInterceptArm64, 32 bytes {
-        /// The processor.
-        0: header: InterceptHeaderArm64,
-        /// 0 power off, 1 reboot.
-        24: reset_type: U32,
-        /// Zero.
-        28: padding: U32,
-    }
-}
-
-wire_struct! {
     /// Payload of [`X64_APIC_EOI`](crate::synic::MessageType::X64_APIC_EOI).
     ///
     /// Source: Linux `struct hv_x64_apic_eoi_message` (`include/hyperv`); OpenVMM `HvX64ApicEoiMessage`.
@@ -489,18 +272,6 @@ wire_struct! {
         0: vp_index: U32,
         /// The vector whose interrupt ended.
         4: interrupt_vector: U32,
-    }
-}
-
-wire_struct! {
-    /// Payload of [`INVALID_VP_REGISTER_VALUE`](crate::synic::MessageType::INVALID_VP_REGISTER_VALUE).
-    ///
-    /// Source: OpenVMM `HvInvalidVpRegisterMessage`.
-    pub struct InvalidVpRegister, 8 bytes {
-        /// The [`VpIndex`](crate::VpIndex) of the processor.
-        0: vp_index: U32,
-        /// Zero.
-        4: reserved: U32,
     }
 }
 
