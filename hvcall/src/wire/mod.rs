@@ -20,6 +20,7 @@
 
 mod assist;
 pub mod debug;
+mod flush;
 pub mod intercept;
 mod interrupt;
 mod memory;
@@ -40,6 +41,9 @@ pub use debug::{
     DEBUG_DATA_MAX, PostDebugDataInput, PostDebugDataOutput, ResetDebugSessionInput, ResetDebugSessionOutput,
     RetrieveDebugDataInput, RetrieveDebugDataOutput,
 };
+pub use flush::{
+    FLUSH_GPA_RANGES_MAX, FlushExInput, FlushFlags, FlushGpaInput, FlushInput, GpaPageRange, GvaRange,
+};
 pub use interrupt::{
     AssertVirtualInterruptInput, DeviceId, DeviceType, InterruptControl, InterruptDescriptor, InterruptEntry,
     InterruptSource, InterruptTarget, InterruptTargetFlags, InterruptType, IoApicRte,
@@ -48,7 +52,6 @@ pub use interrupt::{
 };
 pub use memory::{
     AcceptGpaPagesInput, AccessStateFlags, AccessStatesInput, CheckVtlAccessInput, DepositMemoryInput,
-    FLUSH_GPA_RANGES_MAX, FlushExInput, FlushFlags, FlushGpaInput, FlushInput, GpaPageRange, GvaRange,
     HOST_VISIBILITY_PAGES_MAX, HeatHint, HostVisibility, MMIO_DATA_MAX, MapGpaFlags, MapGpaPagesInput,
     MemoryHintInput, MmioReadInput, MmioReadOutput, MmioWriteInput, ModifyHostAccessInput,
     ModifyHostVisibilityInput, ModifyVtlProtectionInput, PinGpaPageRangesInput, ProximityDomainFlags,
