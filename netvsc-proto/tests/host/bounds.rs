@@ -1,6 +1,7 @@
 //! What the host's NIC holds at most. What happens at the bound and over it is tested where the rest of it is:
-//! `a_budget_is_kept_and_the_rest_asked_for`, `case_15_answers_wait_for_a_full_ring`,
-//! `case_15_a_full_ring_loses_no_completion_and_no_frame`, `case_15_frames_wait_for_a_full_ring`.
+//! `a_budget_is_kept_and_the_rest_asked_for`, `case_15_so_many_answers_wait_and_then_nothing_is_read`,
+//! `case_15_so_many_completions_wait_and_then_nothing_is_read`, `case_15_frames_wait_for_a_full_ring`,
+//! `case_19_a_flood_of_control_messages_is_told_to_wait`, `case_19_more_multicast_addresses_than_there_is_room_for`.
 
 use netvsc_proto::host::{Nic, Queue};
 use vmbus_proto::ringbuf::mem::ContiguousRing;

@@ -36,7 +36,7 @@ use crate::wire::{
 /// |---|---|
 /// | memory | on a 64-bit machine 1.4 KiB with the handles of the rings, 96 bytes for each further of `DEPTH` requests, and the scratch of [`Config::scratch_len`] bytes |
 /// | requests and answers queued | `DEPTH` in all; what comes beyond stays in the guest's ring. Of notices one of each kind |
-/// | work of one call | `budget` packets. Each is one command: a transfer of up to [`Config::max_transfer_bytes`], in which each page may be a segment of its own, or a list of 64 ranges to be given up |
+/// | work of one call | `budget` packets. Each is one command: a transfer of up to [`Config::max_transfer_bytes`], in which each page may be a segment of its own, or 32 MiB of one block that is repeated or of zeroes, or a list of 64 ranges to be given up |
 #[derive(Debug)]
 pub struct Queue<M, S, const DEPTH: usize = 1> {
     channel: Channel<M, DEPTH>,

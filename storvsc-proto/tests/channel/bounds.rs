@@ -1,6 +1,7 @@
 //! What either end holds at most. What happens at the bound and over it is tested where the rest of it is:
 //! `as_many_commands_are_under_way_as_there_are_places`, `requests_complete_in_any_order_and_each_is_answered_once`,
-//! `a_budget_ends_a_call_and_none_is_no_work`, `case_15_answers_that_find_no_room_are_all_kept`.
+//! `a_budget_ends_a_call_and_none_is_no_work`, `case_15_answers_that_find_no_room_are_all_kept`,
+//! `write_same_writes_zeroes_and_anything_else`, `case_16_a_transfer_length_that_differs_from_the_gpa_ranges`.
 
 use storvsc_proto::host::{Config, DEFAULT_MAX_TRANSFER_BYTES};
 use storvsc_proto::{guest, host};
