@@ -436,13 +436,15 @@ impl<'p, M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'p, M, B, DEPTH> {
 
     /// Whether the ring has room for a frame that is sent by copy. If not, the host signals when it has.
     pub(super) fn has_room(&mut self) -> Result<bool, Fault> {
-        match self.rings.outgoing.set_pending_send_size(MAX_MESSAGE_LEN) {
-            Ok(fits) => {
-                if fits {
-                    self.rings.outgoing.clear_pending_send_size();
-                }
-                Ok(fits)
-            }
+        let outgoing = &mut self.rings.outgoing;
+        // A signal that was asked for is not given up here: completions and requests may wait for it.
+        let fits = match outgoing.writable() {
+            Ok(room) if room as usize >= MAX_MESSAGE_LEN => Ok(true),
+            Ok(_) => outgoing.set_pending_send_size(MAX_MESSAGE_LEN),
+            Err(fault) => Err(fault.into()),
+        };
+        match fits {
+            Ok(fits) => Ok(fits),
             Err(WriteError::Fault(fault)) => Err(self.poison(fault.into())),
             Err(_) => Ok(false),
         }

@@ -191,7 +191,7 @@ impl<M: RingMem, B: SharedMem, const SECTIONS: usize> Queue<M, B, SECTIONS> {
     }
 
     /// Takes the receive buffer back, what is staged in it included: the queue does not touch it again. What the guest has of it, it may
-    /// still return.
+    /// still return. Serve the primary channel after it was taken from its queue: an answer may wait for room in place of what was staged.
     pub fn take_receive_buffer(&mut self) -> Option<B> {
         self.late = self.late.saturating_add(self.outstanding());
         self.sections.reset(0);

@@ -189,6 +189,7 @@ impl Adapter {
             }
             while let Some(gpadl) = port.recalled() {
                 self.recall(gpadl, port, lent);
+                again = true;
             }
             if !again {
                 port.wait();

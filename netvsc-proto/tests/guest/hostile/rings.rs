@@ -1,10 +1,10 @@
 //! Rings that are full or corrupt, and packets that no host sends.
 
-use netvsc_proto::guest::{Event, Fault, TransmitInfo};
+use netvsc_proto::guest::{Event, Fault, TransmitError, TransmitInfo};
 use netvsc_proto::wire::DecodeError;
 use netvsc_proto::wire::nvsp::{self, ChannelType, MessageType, NO_SECTION, Status, Version};
 use netvsc_proto::wire::nvsp_message::HostMessage;
-use vmbus_proto::ringbuf::{ControlWord, Descriptor, PacketType, RingFault};
+use vmbus_proto::ringbuf::{ControlWord, Descriptor, PacketType, RingFault, RingMem};
 
 use super::plain;
 use crate::scripted::Script;
@@ -14,7 +14,7 @@ use crate::support::{MAC, frame, rndis_packet};
 fn case_07_a_host_that_moves_its_indices() {
     let mut script = Script::<4096>::up();
     let ring = script.host.rings.outgoing.mem();
-    let data_len = vmbus_proto::ringbuf::RingMem::data_len(ring);
+    let data_len = RingMem::data_len(ring);
     ring.word(ControlWord::WriteIndex)
         .store(data_len + 8, std::sync::atomic::Ordering::SeqCst);
     let fault = Fault::Ring(RingFault::WriteIndex {
@@ -89,6 +89,33 @@ fn case_15_a_full_ring_keeps_completions_for_later() {
     }
     script.run().unwrap();
     script.alive();
+}
+
+/// Whoever looks whether there is room, and then sends nothing, must not take the signal away for which a completion waits.
+#[test]
+fn a_look_for_room_leaves_what_waits_for_it_its_signal() {
+    let mut script = Script::<512>::up();
+    loop {
+        match script.queue.transmit(&frame(MAC, 1, 60), &TransmitInfo::NONE) {
+            Ok(submitted) => script
+                .host
+                .complete_transfer(submitted.id.number(), Status::SUCCESS),
+            Err(TransmitError::RingFull) => break,
+            Err(error) => panic!("{error}"),
+        }
+        script.poll().unwrap();
+    }
+    script.host.give(7, &plain(1));
+    script.poll().unwrap();
+    assert_eq!(script.queue.stats().completions_delayed, 1);
+    assert_eq!(script.queue.can_transmit(), Ok(false));
+    // The host has read everything, and is about to look whether someone waits for that.
+    let ring = *script.host.rings.incoming.mem();
+    ring.store(ControlWord::ReadIndex, ring.load(ControlWord::WriteIndex));
+    assert_eq!(script.queue.can_transmit(), Ok(true));
+    assert_ne!(ring.load(ControlWord::PendingSendSize), 0);
+    script.poll().unwrap();
+    assert_eq!(ring.load(ControlWord::PendingSendSize), 0);
 }
 
 #[test]
