@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Result;
 
+use storvsc_proto::scsi::Command;
 use storvsc_proto::wire::{DataDirection, GuestMessage, HostMessage, ScsiRequest};
 use vmbus_fuzz::channel::{Lists, Mangle};
 use vmbus_fuzz::input::{Bytes, Seed, Steps};
@@ -139,6 +140,58 @@ pub fn to_guests(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
     put(1, first)?;
     for some in later.chunks(PACKETS) {
         put(2, some.concat())?;
+    }
+    Ok(())
+}
+
+/// What a driver did with blocks, as often as it is taken, for our driver and our disk.
+pub fn to_pairs(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
+    use storvsc::pair::{Input, Step, What};
+    let mut alike: HashMap<_, usize> = HashMap::new();
+    let mut steps = Vec::new();
+    for line in lines
+        .iter()
+        .filter(|line| line.device() == "scsi" && line.from_guest && line.is_whole)
+    {
+        let Ok(GuestMessage::ExecuteSrb(srb)) = GuestMessage::decode(&line.bytes) else {
+            continue;
+        };
+        let Some(command) = srb.cdb().ok().and_then(|cdb| Command::parse(&cdb).ok()) else {
+            continue;
+        };
+        let (what, lba, blocks) = match command {
+            Command::Read { lba, blocks, .. } => (What::Read, lba, blocks),
+            Command::Write {
+                lba,
+                blocks,
+                force_unit_access,
+            } => (What::Write(lba as u8, force_unit_access), lba, blocks),
+            Command::SynchronizeCache { .. } => (What::Flush, 0, 0),
+            Command::Unmap { .. } => (What::Discard(8), 0, 8),
+            _ => continue,
+        };
+        // The target's disk is small.
+        let (lba, blocks) = ((lba % 64) as u8, blocks.min(8) as u8);
+        let seen = alike.entry((srb.cdb_or_sense[0], blocks)).or_default();
+        *seen += 1;
+        if *seen <= ALIKE {
+            steps.push([Step::Blocks(0, what, lba, blocks), Step::Serve(1), Step::Poll]);
+        }
+    }
+    // Disks that are known, and the first of them full.
+    let full = (0..8).flat_map(|part| {
+        let write = Step::Blocks(0, What::Write(part + 1, false), part * 8, 8);
+        [write, Step::Serve(1), Step::Poll]
+    });
+    for (lun, some) in (1..).zip(steps.chunks(PACKETS)) {
+        let mut steps = vec![Step::Identify(0), Step::Identify(lun)];
+        steps.extend(full.clone());
+        steps.extend(some.concat());
+        let seed = Input {
+            kind: Kind::PageList,
+            steps: Steps(steps),
+        };
+        seeds.put("storvsc_pair", seed.seed())?;
     }
     Ok(())
 }

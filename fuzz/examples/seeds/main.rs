@@ -106,6 +106,7 @@ fn of_trace(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
     bus::to_synics(seeds, lines)?;
     disks::to_hosts(seeds, lines)?;
     disks::to_guests(seeds, lines)?;
+    disks::to_pairs(seeds, lines)?;
     services::dialogues(seeds, lines)?;
     cards::to_hosts(seeds, lines)?;
     cards::to_guests(seeds, lines)?;

@@ -1,6 +1,7 @@
 //! Disks.
 
 pub mod commands;
+mod content;
 mod disk;
 pub mod guest;
 pub mod host;
