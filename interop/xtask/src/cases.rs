@@ -4,17 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::workspace::Workspace;
+use crate::workspace::{PUBLISHED, Workspace};
 
 /// Numbers that a case may have.
 const CASES: std::ops::RangeInclusive<u32> = 1..=19;
-const CRATES: [&str; 5] = [
-    "hvcall",
-    "ringbuf",
-    "vmbus-proto",
-    "storvsc-proto",
-    "netvsc-proto",
-];
 
 /// The crates that have tests of a case, by its prefix.
 type Tests = BTreeMap<String, BTreeSet<String>>;
@@ -66,7 +59,7 @@ fn row(line: &str) -> Option<(String, Met)> {
 fn every_case_has_its_tests_where_the_table_says() {
     let root = Workspace::find().unwrap().root;
     let mut tests = Tests::new();
-    for name in CRATES {
+    for (_, name) in PUBLISHED {
         for folder in ["src", "tests"] {
             collect(&root.join(name).join(folder), name, &mut tests);
         }

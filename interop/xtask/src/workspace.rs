@@ -6,6 +6,15 @@ use anyhow::{Context as _, Result};
 
 use crate::command;
 
+/// The published crates: as packages are called, and their folders.
+pub(crate) const PUBLISHED: [(&str, &str); 5] = [
+    ("hvcall", "hvcall"),
+    ("vmbus-ringbuf", "ringbuf"),
+    ("vmbus-proto", "vmbus-proto"),
+    ("storvsc-proto", "storvsc-proto"),
+    ("netvsc-proto", "netvsc-proto"),
+];
+
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     pub(crate) target: PathBuf,

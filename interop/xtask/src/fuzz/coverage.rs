@@ -12,17 +12,9 @@ use comfy_table::CellAlignment;
 use serde::Deserialize;
 
 use crate::report::table;
-use crate::workspace::Workspace;
+use crate::workspace::{PUBLISHED, Workspace};
 use crate::{bad_input, command, progress};
 
-/// The published crates' folders.
-const CRATES: [&str; 5] = [
-    "hvcall",
-    "ringbuf",
-    "vmbus-proto",
-    "storvsc-proto",
-    "netvsc-proto",
-];
 /// Files of which less is reached are named.
 const LITTLE: f64 = 0.7;
 
@@ -163,7 +155,9 @@ fn print(root: &Path, files: impl Iterator<Item = (PathBuf, Lines)>) {
         }
         println!("\n{table}");
     };
-    let by_crate = CRATES.iter().filter_map(|name| Some((name, crates.get(name)?)));
+    let by_crate = PUBLISHED
+        .iter()
+        .filter_map(|(_, name)| Some((name, crates.get(name)?)));
     show(
         "crate",
         by_crate
@@ -179,9 +173,9 @@ fn print(root: &Path, files: impl Iterator<Item = (PathBuf, Lines)>) {
 /// The published crate that a source file is of, and its path below the root.
 fn of_crate<'f>(root: &Path, file: &'f Path) -> Option<(&'static str, &'f Path)> {
     let file = file.strip_prefix(root).ok()?;
-    let name = CRATES
+    let (_, name) = PUBLISHED
         .into_iter()
-        .find(|name| file.starts_with(Path::new(name).join("src")))?;
+        .find(|(_, name)| file.starts_with(Path::new(name).join("src")))?;
     Some((name, file))
 }
 

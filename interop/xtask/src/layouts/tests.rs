@@ -7,6 +7,7 @@ use super::compare::{BaseLine, Comparison, Verdict, compare};
 use super::facts::{Facts, Field};
 use super::report::short;
 use super::table::{Table, package};
+use crate::workspace::PUBLISHED;
 
 fn wrong(comparison: &Comparison) -> Vec<String> {
     let rows = comparison.rows().filter(|row| row.verdict == Verdict::Differs);
@@ -81,13 +82,7 @@ fn no_type_of_the_wire_is_missing() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut found = 0;
     let mut missing = Vec::new();
-    for (folder, package) in [
-        ("hvcall", "hvcall"),
-        ("ringbuf", "vmbus-ringbuf"),
-        ("vmbus-proto", "vmbus-proto"),
-        ("storvsc-proto", "storvsc-proto"),
-        ("netvsc-proto", "netvsc-proto"),
-    ] {
+    for (package, folder) in PUBLISHED {
         for file in sources(&root.join(folder).join("src")) {
             let text = std::fs::read_to_string(&file).unwrap();
             for name in wire_types(&text) {

@@ -8,23 +8,14 @@ use rustdoc_types::Crate;
 
 use super::api::Callable;
 use crate::command;
-use crate::workspace::Workspace;
-
-/// The published crates: package and folder.
-pub(super) const CRATES: [(&str, &str); 5] = [
-    ("hvcall", "hvcall"),
-    ("vmbus-ringbuf", "ringbuf"),
-    ("vmbus-proto", "vmbus-proto"),
-    ("storvsc-proto", "storvsc-proto"),
-    ("netvsc-proto", "netvsc-proto"),
-];
+use crate::workspace::{PUBLISHED, Workspace};
 
 /// Each function of the program begins with this; a number follows.
 pub(super) const ROOT: &str = "panic_free_root_";
 
 /// What rustdoc tells of the published crates.
 pub(super) fn documented(workspace: &Workspace) -> Result<Vec<Crate>> {
-    CRATES
+    PUBLISHED
         .iter()
         .map(|(package, _)| {
             let mut cargo = command::cargo();
@@ -115,7 +106,7 @@ fn manifest(workspace: &Workspace, overflow_checks: bool) -> String {
          [dependencies]\n",
     );
     let root = workspace.root.display();
-    for (package, folder) in CRATES {
+    for (package, folder) in PUBLISHED {
         let _ = writeln!(text, "{package} = {{ path = {:?} }}", format!("{root}/{folder}"));
     }
     let _ = writeln!(

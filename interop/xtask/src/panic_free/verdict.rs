@@ -6,6 +6,7 @@ use std::fmt;
 use super::api::Callable;
 use super::graph::Graph;
 use super::program::ROOT;
+use crate::workspace::PUBLISHED;
 
 /// What compiled code may call without any library: a freestanding compiler's own functions, and the opaque platform.
 const FREESTANDING: [&str; 8] = [
@@ -76,7 +77,7 @@ pub(super) fn judge(graph: &Graph, callables: &[Callable]) -> Verdict {
 
 /// The crate whose function this is: the first that its name mentions.
 fn crate_of(name: &str) -> String {
-    let crates = super::program::CRATES.map(|(package, _)| package.replace('-', "_"));
+    let crates = PUBLISHED.map(|(package, _)| package.replace('-', "_"));
     crates
         .into_iter()
         .filter_map(|name_of| Some((name.find(&format!("{name_of}::"))?, name_of)))

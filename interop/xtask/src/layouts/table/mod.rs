@@ -21,17 +21,9 @@ mod storage;
 use std::collections::BTreeMap;
 
 use super::mirror::{Alone, Code, Codes, Mirror};
+use crate::workspace::PUBLISHED;
 
 pub(crate) use self::left_out::is_hyperv;
-
-/// The crates: as `std::any::type_name` begins, and as packages are called.
-const CRATES: [(&str, &str); 5] = [
-    ("hvcall", "hvcall"),
-    ("vmbus_ringbuf", "vmbus-ringbuf"),
-    ("vmbus_proto", "vmbus-proto"),
-    ("storvsc_proto", "storvsc-proto"),
-    ("netvsc_proto", "netvsc-proto"),
-];
 
 pub(crate) struct Table {
     pub(crate) mirrors: Vec<Mirror>,
@@ -144,13 +136,13 @@ impl Table {
     }
 }
 
-/// The package that a type is of, `None` for one that is of none of ours.
+/// The package that a type is of by its `std::any::type_name`, `None` for one that is of none of ours.
 pub(crate) fn package(rust: &str) -> Option<&'static str> {
-    let is_of = |name: &str| rust.strip_prefix(name).is_some_and(|rest| rest.starts_with("::"));
-    CRATES
-        .iter()
-        .find(|(name, _)| is_of(name))
-        .map(|(_, package)| *package)
+    let (name, _) = rust.split_once("::")?;
+    PUBLISHED
+        .into_iter()
+        .map(|(package, _)| package)
+        .find(|package| package.replace('-', "_") == name)
 }
 
 impl Code for vmbus_ringbuf::wire::PacketType {
