@@ -185,54 +185,35 @@ impl Counters {
     }
 }
 
-impl<L: Link + ?Sized> Link for Arc<L> {
-    fn start(&self, sink: Arc<dyn FrameSink>) -> Result<(), StartError> {
-        (**self).start(sink)
-    }
+/// A link that is held by a pointer.
+macro_rules! forward {
+    ($($pointer:ident),+) => {$(
+        impl<L: Link + ?Sized> Link for $pointer<L> {
+            fn start(&self, sink: Arc<dyn FrameSink>) -> Result<(), StartError> {
+                (**self).start(sink)
+            }
 
-    fn transmit(&self, frame: &[u8]) -> Result<(), TransmitError> {
-        (**self).transmit(frame)
-    }
+            fn transmit(&self, frame: &[u8]) -> Result<(), TransmitError> {
+                (**self).transmit(frame)
+            }
 
-    fn resume(&self) {
-        (**self).resume();
-    }
+            fn resume(&self) {
+                (**self).resume();
+            }
 
-    fn is_up(&self) -> bool {
-        (**self).is_up()
-    }
+            fn is_up(&self) -> bool {
+                (**self).is_up()
+            }
 
-    fn shutdown(&self) {
-        (**self).shutdown();
-    }
+            fn shutdown(&self) {
+                (**self).shutdown();
+            }
 
-    fn statistics(&self) -> Statistics {
-        (**self).statistics()
-    }
+            fn statistics(&self) -> Statistics {
+                (**self).statistics()
+            }
+        }
+    )+};
 }
 
-impl<L: Link + ?Sized> Link for Box<L> {
-    fn start(&self, sink: Arc<dyn FrameSink>) -> Result<(), StartError> {
-        (**self).start(sink)
-    }
-
-    fn transmit(&self, frame: &[u8]) -> Result<(), TransmitError> {
-        (**self).transmit(frame)
-    }
-
-    fn resume(&self) {
-        (**self).resume();
-    }
-
-    fn is_up(&self) -> bool {
-        (**self).is_up()
-    }
-
-    fn shutdown(&self) {
-        (**self).shutdown();
-    }
-
-    fn statistics(&self) -> Statistics {
-        (**self).statistics()
-    }
-}
+forward!(Arc, Box);
