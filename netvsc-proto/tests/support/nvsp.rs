@@ -50,15 +50,7 @@ impl<const WORDS: usize> Rig<WORDS> {
 
     /// Negotiates as `netvsc_connect_vsp` does, from the highest version down, and lends both buffers.
     pub(crate) fn connect(&mut self) {
-        let mut versions = [
-            Version::V6_1,
-            Version::V6,
-            Version::V5,
-            Version::V4,
-            Version::V2,
-            Version::V1,
-        ]
-        .into_iter();
+        let mut versions = Version::NAMED.iter().rev().copied();
         self.version = versions
             .find(|version| self.init(*version) == Status::SUCCESS)
             .unwrap();

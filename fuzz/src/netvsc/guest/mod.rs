@@ -23,14 +23,6 @@ use crate::steps;
 /// Bytes of a part of the receive buffer, as an honest host says, and how many there are.
 const PART: u16 = 1792;
 const PARTS: u16 = 36;
-const VERSIONS: [Version; 6] = [
-    Version::V6_1,
-    Version::V6,
-    Version::V5,
-    Version::V4,
-    Version::V2,
-    Version::V1,
-];
 
 steps! {
     /// How a host answers.
@@ -133,7 +125,8 @@ impl Input {
         };
         let memory = Memory::new();
         let (line, ours) = Line::guest(&kind);
-        let version = VERSIONS[usize::from(self.version) % VERSIONS.len()];
+        let mut newest_first = Version::NAMED.iter().rev().copied().cycle();
+        let version = newest_first.nth(self.version.into()).expect("there are versions");
         let mut model = Model {
             kind,
             lines: [Some(line), None],
