@@ -75,13 +75,7 @@ fn what_is_returned_after_the_buffer_was_taken_back_is_no_fault_once() {
     let complete = [108_u32.to_le_bytes(), 1_u32.to_le_bytes()].concat();
     for is_lent_again in [false, true] {
         let mut rig = Rig::<4096>::up(config());
-        rig.guest[0].hold = true;
-        rig.queues[0]
-            .receive(&frame(MAC, 1, 60), &ReceiveInfo::NONE)
-            .unwrap();
-        let _ = rig.queues[0].flush().unwrap();
-        rig.run();
-        let transaction_id = rig.guest[0].held[0];
+        let transaction_id = held_by_the_guest(&mut rig);
         if is_lent_again {
             let layout = rig.nic.receive_layout().unwrap();
             rig.queues[0].lend_receive_buffer(rig.receive.clone(), layout);
