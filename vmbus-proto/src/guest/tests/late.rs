@@ -53,19 +53,25 @@ fn quiet() -> (SmallGuest, ChannelId) {
     (guest, channel)
 }
 
+/// What is told of a request about lent memory that the host does not answer.
+fn overdue(channel: ChannelId, gpadl: GpadlId, request: MessageType) -> Event<Contiguous> {
+    Event::Overdue(Overdue::Gpadl {
+        channel,
+        gpadl,
+        request,
+    })
+}
+
 #[test]
 fn no_answer_to_a_gpadl() {
     let (mut guest, channel) = quiet();
     let gpadl = guest.lend(channel, RINGS).unwrap();
     guest.said();
     wait(&mut guest);
-    let request = MessageType::GPADL_HEADER;
-    let overdue = Overdue::Gpadl {
-        channel,
-        gpadl,
-        request,
-    };
-    assert_eq!(guest.events(), [Event::Overdue(overdue)]);
+    assert_eq!(
+        guest.events(),
+        [overdue(channel, gpadl, MessageType::GPADL_HEADER)]
+    );
     // It stays lent, and comes when it comes.
     assert_eq!(guest.gpadl(gpadl), Some(&RINGS));
     guest.hear(&tell::created(1, gpadl, Status::SUCCESS)).unwrap();
@@ -79,13 +85,10 @@ fn no_answer_to_a_teardown() {
     guest.teardown(gpadl).unwrap();
     guest.said();
     wait(&mut guest);
-    let request = MessageType::GPADL_TEARDOWN;
-    let overdue = Overdue::Gpadl {
-        channel,
-        gpadl,
-        request,
-    };
-    assert_eq!(guest.events(), [Event::Overdue(overdue)]);
+    assert_eq!(
+        guest.events(),
+        [overdue(channel, gpadl, MessageType::GPADL_TEARDOWN)]
+    );
     // The host may still write to it.
     assert_eq!(guest.gpadl(gpadl), Some(&RINGS));
     guest.hear(&tell::torndown(gpadl)).unwrap();
@@ -101,7 +104,6 @@ fn no_answer_to_the_memory_of_rings() {
     let gpadl = guest.open(channel, RINGS, params()).unwrap();
     guest.said();
     wait(&mut guest);
-    let request = MessageType::GPADL_HEADER;
     assert_eq!(
         guest.events(),
         [
@@ -109,11 +111,7 @@ fn no_answer_to_the_memory_of_rings() {
                 channel,
                 error: OpenError::NoAnswer
             },
-            Event::Overdue(Overdue::Gpadl {
-                channel,
-                gpadl,
-                request
-            })
+            overdue(channel, gpadl, MessageType::GPADL_HEADER)
         ]
     );
     // Late, it is torn down at once, and the channel not opened.
