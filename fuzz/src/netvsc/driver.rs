@@ -372,6 +372,13 @@ impl<M: RingMem> Driver<M> {
             let Some(queue) = queue else { continue };
             assert!(queue.outstanding() >= self.under_way[index].len() && queue.outstanding() <= DEPTH);
             assert!(queue.transmit_capacity() + queue.outstanding() <= DEPTH);
+            if let Some(layout) = self.nic.data_path().send
+                && queue.outstanding() == 0
+                && queue.fault().is_none()
+            {
+                let sections = DEPTH.min(layout.sections_per_queue as usize);
+                assert_eq!(queue.transmit_capacity(), sections, "sections that got lost");
+            }
             if let Some(fault) = queue.fault() {
                 assert_eq!(self.fault[index].unwrap_or(fault), fault);
             }

@@ -86,7 +86,10 @@ impl<M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'_, M, B, DEPTH> {
                 limit: layout.section_size.saturating_sub(heads),
             });
         }
-        let (Some(id), Some(section)) = (self.transactions.next(), self.sections.pop()) else {
+        let Some(id) = self.transactions.next() else {
+            return self.no_room();
+        };
+        let Some(section) = self.sections.pop() else {
             return self.no_room();
         };
         let at = section.saturating_mul(layout.section_size) as usize;

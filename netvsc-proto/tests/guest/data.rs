@@ -83,6 +83,24 @@ fn sections_are_used_again_and_never_twice() {
     }
 }
 
+/// While all that may be under way is, in pages, the sections are free: they were lost one by one.
+#[test]
+fn a_frame_that_finds_no_place_takes_no_section() {
+    let mut pair = Pair::<4096>::up(NicConfig::new(MAC));
+    for _ in 0..DEPTH {
+        let _ = pair
+            .transmit_pages(0, &frame(MAC, 1, 60), &TransmitInfo::NONE)
+            .unwrap();
+    }
+    for _ in 0..=DEPTH {
+        let full = pair.queues[0].transmit(&frame(MAC, 2, 60), &TransmitInfo::NONE);
+        assert_eq!(full, Err(TransmitError::NoRoom { under_way: DEPTH }));
+    }
+    pair.run();
+    assert_eq!(pair.queues[0].transmit_capacity(), DEPTH);
+    pair.alive();
+}
+
 #[test]
 fn few_sections_bound_what_is_copied() {
     // 16 sections of 6144 bytes for 8 queues: 2 for each.
