@@ -434,8 +434,28 @@ impl<'p, M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'p, M, B, DEPTH> {
         }
     }
 
-    /// Whether the ring has room for a frame that is sent by copy. If not, the host signals when it has.
+    /// Sends receive completions that wait before a frame is. Frames that took the room before them could keep this end from reading,
+    /// while the host reads no more of them before it is read. `false`: some still wait.
+    #[inline]
+    pub(super) fn completions_first(&mut self) -> Result<bool, Fault> {
+        if !self.completions.is_empty() {
+            self.deliver()?;
+        }
+        Ok(self.completions.is_empty())
+    }
+
+    /// A signal that a call found due and did not tell.
+    #[inline]
+    pub(super) fn take_signal(&mut self) -> Signal {
+        core::mem::replace(&mut self.signal, Signal::NotNeeded)
+    }
+
+    /// Whether the ring has room for a frame that is sent by copy, and nothing waits for it before that. If not, the host signals when it
+    /// has.
     pub(super) fn has_room(&mut self) -> Result<bool, Fault> {
+        if !self.completions.is_empty() {
+            return Ok(false);
+        }
         let outgoing = &mut self.rings.outgoing;
         // A signal that was asked for is not given up here: completions and requests may wait for it.
         let fits = match outgoing.writable() {

@@ -92,6 +92,10 @@ impl<M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'_, M, B, DEPTH> {
         let Some(section) = self.sections.pop() else {
             return self.no_room();
         };
+        if !self.completions_first()? {
+            self.free(Lent::Section(section));
+            return Err(self.ring_full());
+        }
         let at = section.saturating_mul(layout.section_size) as usize;
         let send = &self.memory.send;
         let written = send
@@ -138,6 +142,9 @@ impl<M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'_, M, B, DEPTH> {
         let Some(id) = self.transactions.next() else {
             return self.no_room();
         };
+        if !self.completions_first()? {
+            return Err(self.ring_full());
+        }
         let heads = self.memory.heads.as_ref().ok_or(TransmitError::NoHeads)?;
         let at = id.place().saturating_mul(HEAD_LEN);
         let head_len = u32::try_from(head.as_bytes().len()).unwrap_or(u32::MAX);
@@ -218,8 +225,14 @@ impl<M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'_, M, B, DEPTH> {
         })
     }
 
+    fn ring_full(&mut self) -> TransmitError {
+        self.stats.transmit_ring_full = self.stats.transmit_ring_full.wrapping_add(1);
+        TransmitError::RingFull
+    }
+
     /// Takes back what was not sent.
     fn sent(&mut self, number: u64, sent: Result<Signal, WriteError>) -> Result<Signal, TransmitError> {
+        let sent = sent.map(|signal| self.take_signal() | signal);
         sent.map_err(|error| {
             if let Some((_, lent)) = self.transactions.end(number) {
                 self.free(lent);
@@ -227,10 +240,7 @@ impl<M: RingMem, B: SharedMem, const DEPTH: usize> Queue<'_, M, B, DEPTH> {
             match error {
                 WriteError::Fault(fault) => TransmitError::Fault(self.poison(Fault::Ring(fault))),
                 WriteError::TooLarge { needed, max } => TransmitError::PacketTooLarge { needed, max },
-                _ => {
-                    self.stats.transmit_ring_full = self.stats.transmit_ring_full.wrapping_add(1);
-                    TransmitError::RingFull
-                }
+                _ => self.ring_full(),
             }
         })
     }

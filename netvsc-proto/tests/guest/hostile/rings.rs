@@ -91,9 +91,49 @@ fn case_15_a_full_ring_keeps_completions_for_later() {
     script.alive();
 }
 
+/// A frame that took the room could keep the guest from reading, while the host reads no more of them before it is read.
+#[test]
+fn case_15_no_frame_takes_the_room_that_a_completion_waits_for() {
+    let mut script = full_with_a_completion();
+    let mut scratch = vec![0; 4096];
+    let incoming = &mut script.host.rings.incoming;
+    assert!(incoming.read(&mut scratch).unwrap().is_some());
+    let _ = incoming.release();
+    assert_eq!(script.queue.can_transmit(), Ok(false));
+    let refused = script.queue.transmit(&frame(MAC, 1, 60), &TransmitInfo::NONE);
+    assert_eq!(refused, Err(TransmitError::RingFull));
+    script.host.serve(&mut |_, _, _| false);
+    assert_eq!(script.host.returned, [(7, Status::SUCCESS)]);
+    // What was sent before a frame tells its signal with it: the host has read everything.
+    let submitted = script.queue.transmit(&frame(MAC, 1, 60), &TransmitInfo::NONE);
+    assert!(submitted.unwrap().signal.is_needed());
+}
+
 /// Whoever looks whether there is room, and then sends nothing, must not take the signal away for which a completion waits.
 #[test]
 fn a_look_for_room_leaves_what_waits_for_it_its_signal() {
+    // A completion that waits, or a request.
+    for is_request in [false, true] {
+        let mut script = if is_request {
+            let mut script = full();
+            script.nic.keepalive().unwrap();
+            script.poll().unwrap();
+            script
+        } else {
+            full_with_a_completion()
+        };
+        // The host has read everything, and is about to look whether someone waits for that.
+        let ring = *script.host.rings.incoming.mem();
+        ring.store(ControlWord::ReadIndex, ring.load(ControlWord::WriteIndex));
+        assert_eq!(script.queue.can_transmit(), Ok(is_request));
+        assert_ne!(ring.load(ControlWord::PendingSendSize), 0);
+        script.poll().unwrap();
+        assert_eq!(ring.load(ControlWord::PendingSendSize), 0);
+    }
+}
+
+/// A ring of one page that the host does not read, with no room in it and no frame under way.
+fn full() -> Script<512> {
     let mut script = Script::<512>::up();
     loop {
         match script.queue.transmit(&frame(MAC, 1, 60), &TransmitInfo::NONE) {
@@ -105,17 +145,16 @@ fn a_look_for_room_leaves_what_waits_for_it_its_signal() {
         }
         script.poll().unwrap();
     }
+    script
+}
+
+/// The same, and the guest has taken a transfer whose completion waits.
+fn full_with_a_completion() -> Script<512> {
+    let mut script = full();
     script.host.give(7, &plain(1));
     script.poll().unwrap();
     assert_eq!(script.queue.stats().completions_delayed, 1);
-    assert_eq!(script.queue.can_transmit(), Ok(false));
-    // The host has read everything, and is about to look whether someone waits for that.
-    let ring = *script.host.rings.incoming.mem();
-    ring.store(ControlWord::ReadIndex, ring.load(ControlWord::WriteIndex));
-    assert_eq!(script.queue.can_transmit(), Ok(true));
-    assert_ne!(ring.load(ControlWord::PendingSendSize), 0);
-    script.poll().unwrap();
-    assert_eq!(ring.load(ControlWord::PendingSendSize), 0);
+    script
 }
 
 #[test]
