@@ -1,6 +1,6 @@
 //! What ends in the moment in which the channel turns out corrupt is told all the same.
 
-use netvsc_proto::guest::{Fault, TransmitError, TransmitInfo};
+use netvsc_proto::guest::Fault;
 use netvsc_proto::wire::nvsp::Status;
 use netvsc_proto::wire::oid::Oid;
 use netvsc_proto::wire::rndis_message::GuestMessage;
@@ -8,7 +8,6 @@ use netvsc_proto::wire::status::RndisStatus;
 use vmbus_proto::ringbuf::{ControlWord, RingFault, RingMem};
 
 use crate::scripted::{Ask, Script, query_complete};
-use crate::support::{MAC, frame};
 
 #[test]
 fn an_answer_is_told_before_the_fault_that_comes_with_it() {
@@ -26,16 +25,7 @@ fn an_answer_is_told_before_the_fault_that_comes_with_it() {
     script.host.complete_transfer(transaction, Status::SUCCESS);
     script.poll().unwrap();
     // From here on the host makes no room.
-    loop {
-        match script.queue.transmit(&frame(MAC, 1, 60), &TransmitInfo::NONE) {
-            Ok(submitted) => script
-                .host
-                .complete_transfer(submitted.id.number(), Status::SUCCESS),
-            Err(TransmitError::RingFull) => break,
-            Err(error) => panic!("{error}"),
-        }
-        script.poll().unwrap();
-    }
+    script.fill();
     let waiting = script.nic.query(Oid::GEN_LINK_SPEED, &[]).unwrap();
     script.poll().unwrap();
     // While the answer is read, after the guest found the ring full and before it looks again.

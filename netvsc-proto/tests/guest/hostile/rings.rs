@@ -135,16 +135,7 @@ fn a_look_for_room_leaves_what_waits_for_it_its_signal() {
 /// A ring of one page that the host does not read, with no room in it and no frame under way.
 fn full() -> Script<512> {
     let mut script = Script::<512>::up();
-    loop {
-        match script.queue.transmit(&frame(MAC, 1, 60), &TransmitInfo::NONE) {
-            Ok(submitted) => script
-                .host
-                .complete_transfer(submitted.id.number(), Status::SUCCESS),
-            Err(TransmitError::RingFull) => break,
-            Err(error) => panic!("{error}"),
-        }
-        script.poll().unwrap();
-    }
+    script.fill();
     script
 }
 
