@@ -151,6 +151,33 @@ fn addresses_as_text_are_taken_before_5_0() {
 }
 
 #[test]
+fn what_the_pipe_carries_beyond_the_body_is_left_out() {
+    let (mut host, mut guest) = rig!(Kvp);
+    agree!(host, guest, NEWEST);
+    let asked = IpText::default();
+    let request = vmbus_proto::ic::wire::Kvp::GetIpInfo(KvpPool::EXTERNAL, IpInfo::Text(&asked));
+    let mut out = vec![0; PACKET_MAX];
+    let envelope = Envelope {
+        framework: NEWEST.framework,
+        version: NEWEST.message,
+        ..Envelope::default()
+    };
+    let message = HostMessage::Request(Body::Kvp(request));
+    let good = message.encode(&envelope, &mut out).unwrap();
+    let mut packet = [good, &[0x5a; 12]].concat();
+    let size = u32::try_from(packet.len() - 8).unwrap();
+    packet[4..8].copy_from_slice(&size.to_le_bytes());
+    host.send(1, Descriptor::InBand, &packet);
+    assert!(matches!(guest.poll().unwrap().event, Some(Event::Request(_))));
+    assert!(guest.request() == Some(request), "it can be read");
+    let _ = guest.answer_ip_info(IpInfo::Text(&asked)).unwrap();
+    let (_, payload) = host.received().unwrap();
+    assert_eq!(payload.len(), good.len().next_multiple_of(8));
+    let (_, message) = GuestMessage::decode(&payload).unwrap();
+    assert_eq!(message, GuestMessage::Response(Body::Kvp(request)));
+}
+
+#[test]
 fn a_heartbeat_without_its_reserved_bytes_is_answered() {
     let (mut host, mut guest) = rig!(Heartbeat);
     agree!(host, guest, NEWEST);

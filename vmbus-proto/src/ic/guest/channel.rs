@@ -179,6 +179,7 @@ impl<M: RingMem, D: Duty> Channel<'_, M, D> {
             }),
             Err(error) => Taken::Refuse(error.into()),
         };
+        self.trim(len);
         Ok(match taken {
             Taken::Keep(request) => {
                 self.state = State::Asked(place);
@@ -197,6 +198,15 @@ impl<M: RingMem, D: Duty> Channel<'_, M, D> {
                 Event::Refused(refusal)
             }
         })
+    }
+
+    /// Ends the message with its body, of which alone the embedder reads and the answer is made. What the host's pipe said may go beyond.
+    fn trim(&mut self, len: usize) {
+        let size = len.saturating_sub(size_of::<PipeHeader>());
+        let pipe = PipeHeader::mut_from_prefix(self.scratch);
+        if let (Ok((pipe, _)), Some(header)) = (pipe, PipeHeader::data(size)) {
+            *pipe = header;
+        }
     }
 
     /// Puts the choice of versions in the place of the offer.
@@ -223,12 +233,6 @@ impl<M: RingMem, D: Duty> Channel<'_, M, D> {
         if let Some(Ok((header, _))) = header.map(MessageHeader::mut_from_prefix) {
             header.status = status;
             header.flags = (MessageFlags::TRANSACTION | MessageFlags::RESPONSE).bits();
-        }
-        // What the host's pipe said may go beyond the body, which is all that comes back.
-        let size = place.len.saturating_sub(size_of::<PipeHeader>());
-        let pipe = PipeHeader::mut_from_prefix(self.scratch);
-        if let (Ok((pipe, _)), Some(header)) = (pipe, PipeHeader::data(size)) {
-            *pipe = header;
         }
         self.state = State::Answered(place);
     }
