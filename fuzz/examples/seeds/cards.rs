@@ -17,7 +17,7 @@ use vmbus_fuzz::netvsc::host_message::Rndis;
 use vmbus_fuzz::netvsc::{guest, host, pair};
 
 use super::line::Line;
-use super::{PACKETS, Seeds};
+use super::{PACKETS, Seeds, is_early};
 
 /// Frames of one shape that are taken.
 const ALIKE: usize = 2;
@@ -83,12 +83,10 @@ fn packets<'a>(lines: &'a [Line<'a>]) -> Vec<Packet<'a>> {
             let of = packet.line;
             (of.place, of.from_guest, of.id()) == (line.place, line.from_guest, line.id())
         };
-        if let (Some(packet), Some(bytes)) = (packets.iter_mut().rev().find(same), message(line)) {
-            let seen = seen.entry((line.from_guest, shape(&bytes))).or_default();
-            *seen += 1;
-            if *seen <= ALIKE {
-                packet.messages.push(bytes);
-            }
+        if let (Some(packet), Some(bytes)) = (packets.iter_mut().rev().find(same), message(line))
+            && is_early(&mut seen, (line.from_guest, shape(&bytes)), ALIKE)
+        {
+            packet.messages.push(bytes);
         }
     }
     packets.retain(|packet| packet.line.is_whole && (is_empty(packet.line) || !packet.messages.is_empty()));

@@ -11,7 +11,7 @@ use vmbus_fuzz::memory::Kind;
 use vmbus_fuzz::storvsc;
 
 use super::line::Line;
-use super::{ALIKE, PACKETS, Seeds};
+use super::{ALIKE, PACKETS, Seeds, is_early};
 
 /// Bytes of memory that a guest of the target's has for a request.
 const MEMORY: u16 = 14 * 4096;
@@ -30,7 +30,7 @@ fn memory(message: &GuestMessage) -> Option<Lists> {
 /// Disks: what a driver sent from the first packet on, and later a few requests of each command and page.
 pub fn to_hosts(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
     use storvsc::host::{Content, Input, NEGOTIATED, PRIMARY, Packet, Step};
-    let mut alike: HashMap<_, usize> = HashMap::new();
+    let mut alike = HashMap::new();
     let (mut first, mut later) = (Vec::new(), Vec::new());
     let sent = lines
         .iter()
@@ -46,9 +46,7 @@ pub fn to_hosts(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
             first.push((line, lists));
         } else if let GuestMessage::ExecuteSrb(srb) = message {
             let [code, flags, page, ..] = srb.cdb_or_sense;
-            let seen = alike.entry((code, flags, page)).or_default();
-            *seen += 1;
-            if *seen <= ALIKE {
+            if is_early(&mut alike, (code, flags, page), ALIKE) {
                 later.push((line, lists));
             }
         }
@@ -83,7 +81,7 @@ pub fn to_hosts(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
 pub fn to_guests(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
     use storvsc::guest::{Answer, Input, Step};
     let mut asked = HashMap::new();
-    let mut alike: HashMap<_, usize> = HashMap::new();
+    let mut alike = HashMap::new();
     let (mut first, mut later) = (vec![Step::Poll], Vec::new());
     // One controller of several says what the others say, too.
     let mut said = HashSet::new();
@@ -118,9 +116,7 @@ pub fn to_guests(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
                     outcome.scsi_status,
                     outcome.cdb_or_sense[2],
                 );
-                let seen = alike.entry(key).or_default();
-                *seen += 1;
-                if *seen <= ALIKE {
+                if is_early(&mut alike, key, ALIKE) {
                     later.push([command, Step::Take, answered, Step::Poll]);
                 }
             }
@@ -147,7 +143,7 @@ pub fn to_guests(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
 /// What a driver did with blocks, as often as it is taken, for our driver and our disk.
 pub fn to_pairs(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
     use storvsc::pair::{Input, Step, What};
-    let mut alike: HashMap<_, usize> = HashMap::new();
+    let mut alike = HashMap::new();
     let mut steps = Vec::new();
     for line in lines
         .iter()
@@ -172,9 +168,7 @@ pub fn to_pairs(seeds: &mut Seeds, lines: &[Line<'_>]) -> Result<()> {
         };
         // The target's disk is small.
         let (lba, blocks) = ((lba % 64) as u8, blocks.min(8) as u8);
-        let seen = alike.entry((srb.cdb_or_sense[0], blocks)).or_default();
-        *seen += 1;
-        if *seen <= ALIKE {
+        if is_early(&mut alike, (srb.cdb_or_sense[0], blocks), ALIKE) {
             steps.push([Step::Blocks(0, what, lba, blocks), Step::Serve(1), Step::Poll]);
         }
     }

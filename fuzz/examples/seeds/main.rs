@@ -14,6 +14,7 @@ mod line;
 mod services;
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::io::{Error, ErrorKind, Result};
 use std::path::PathBuf;
 
@@ -52,14 +53,19 @@ impl Seeds {
     /// A seed for a decoder, unless there are enough of those that are alike by this key.
     fn decoder(&mut self, decoder: Decoder, key: Vec<u8>, bytes: &[u8]) -> Result<()> {
         let first = decoder.seed().first().copied().unwrap_or_default();
-        let alike = self.alike.entry((first, key)).or_default();
-        *alike += 1;
-        if *alike > ALIKE {
+        if !is_early(&mut self.alike, (first, key), ALIKE) {
             return Ok(());
         }
         let bytes = Bytes(bytes.to_vec());
         self.put("decode_all", decode::Input { decoder, bytes }.seed())
     }
+}
+
+/// Counts what is alike by this key, and tells whether it is one of the first `most`.
+pub fn is_early<K: Eq + Hash>(alike: &mut HashMap<K, usize>, key: K, most: usize) -> bool {
+    let seen = alike.entry(key).or_default();
+    *seen += 1;
+    *seen <= most
 }
 
 /// How a message begins.

@@ -78,6 +78,14 @@ fn is_beyond(disk: &Disk, lba: u64, count: u32) -> bool {
     count == 0 || end.is_none_or(|end| end > disk.blocks())
 }
 
+/// A block of a disk: of the first ones, or of the last.
+fn place(disk: &Disk, lba: u8) -> u64 {
+    match lba {
+        0..192 => lba.into(),
+        _ => disk.blocks().saturating_sub((256 - u64::from(lba)) / 2),
+    }
+}
+
 /// What a command that is under way does.
 enum Doing {
     Write,
@@ -245,7 +253,7 @@ impl Model<'_> {
         let Some(disk) = self.disks[usize::from(lun)] else {
             return;
         };
-        let lba = self.lba(&disk, lba);
+        let lba = place(&disk, lba);
         let count = u32::from(blocks);
         let block = u64::from(disk.block_len());
         let end = lba.saturating_add(count.into());
@@ -271,14 +279,6 @@ impl Model<'_> {
             Err(RangeError::OutOfRange { .. }) => assert!(is_beyond(&disk, lba, count)),
             Err(RangeError::TooLong { most, .. }) => assert!(count > most),
             Err(error) => panic!("{error}"),
-        }
-    }
-
-    /// Blocks from the first on, and the last ones.
-    fn lba(&self, disk: &Disk, lba: u8) -> u64 {
-        match lba {
-            0..192 => lba.into(),
-            _ => disk.blocks().saturating_sub((256 - u64::from(lba)) / 2),
         }
     }
 
